@@ -1,0 +1,277 @@
+"""The lab as programs use it: `Lab.load("inventory/lab.yml").up()`, then hosts by name."""
+
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+from lab import host as hosts
+from lab import image, network, plan, require, ssh
+from lab.network import enter
+from lab.shell import LabError, run, together, wait_until
+
+__all__ = ["HostStatus", "Lab", "LabError", "enter"]
+
+
+def _silent(_: str) -> None:
+    """Say nothing: what a program that uses the lab hears by default."""
+
+
+@dataclass(frozen=True)
+class HostStatus:
+    """What a host is like now; `up_since` in seconds since 1970, disk sizes in bytes."""
+
+    host: str
+    state: str  # running, off, half dead
+    address: str
+    link: str  # up, down
+    up_since: float | None
+    disk_used: int | None
+    disk_size: int | None
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A lab on this machine. Every method raises LabError, with one line of what and what to do."""
+
+    plan: plan.Plan
+    say: Callable[[str], None] = _silent
+
+    @classmethod
+    def load(
+        cls, inventory: str | Path = "inventory/lab.yml", say: Callable[[str], None] = _silent
+    ) -> "Lab":
+        """The lab that an inventory names; `say` is called with a line for each step."""
+        return cls(plan.load(inventory), say)
+
+    # --- the whole lab ---
+
+    def up(self, suite: str | None = None) -> None:
+        """Bring every host up, bare if it is new; hosts that run are left alone.
+
+        `suite` is bookworm or trixie (default: $SUITE, then bookworm).
+        """
+        require.everything(self.plan)
+        wanted = suite or os.environ.get("SUITE") or image.SUITES[0]
+        if wanted not in image.SUITES:
+            raise LabError("SUITE", f"must be {' or '.join(image.SUITES)}, is {wanted!r}",
+                           usage=True)
+        with self._alone():
+            self._own_folder()
+            base = self._base(wanted)
+            ssh.prepare(self.plan)
+            ssh.sockets(self.plan).mkdir(parents=True, exist_ok=True)
+            network.build(self.plan)
+            names = [machine.name for machine in self.plan.machines]
+            together([partial(self._ensure_running, name, base) for name in names])
+
+    def down(self) -> None:
+        """End every host and take away all that the lab made, disks included; keep the images.
+
+        Works from names alone: after a crash, or with hosts that the inventory no longer has.
+        """
+        require.linux_and_root()
+        with self._alone():
+            ssh.hang_up(self.plan)
+            group = hosts.group(self.plan)
+            names = [path.name for path in group.iterdir() if path.is_dir()] if group.exists() \
+                else []
+            for name in names:
+                hosts.end(self.plan, name)
+            hosts.kill_group(self.plan)
+            together([partial(hosts.wait_until_gone, self.plan, name, 20) for name in names])
+            hosts.remove_group(group)
+            network.remove(self.plan)
+            for folder in ("disks", "seeds"):
+                shutil.rmtree(self.plan.folder / folder, ignore_errors=True)
+            (self.plan.folder / "base").unlink(missing_ok=True)
+            shutil.rmtree(self.plan.state, ignore_errors=True)
+
+    def status(self) -> list[HostStatus]:
+        """What each host of the inventory is like, in its order."""
+        return [self._status(machine) for machine in self.plan.machines]
+
+    # --- one host ---
+
+    def boot(self, name: str) -> None:
+        """Switch a host on and wait until it can be logged in to."""
+        self.plan.machine(name)
+        require.everything(self.plan)
+        if not network.exists(self.plan.title):
+            raise LabError(f"lab {self.plan.name}", "is not up: bring it up first")
+        self._ensure_running(name, self._recorded_base())
+
+    def check(self) -> None:
+        """LabError naming what this machine lacks for a lab."""
+        require.everything(self.plan)
+
+    def power_off(self, name: str, seconds: float = 120) -> None:
+        """Switch a host off in order, and wait until it is off."""
+        self._running(name)
+        hosts.ask_to_power_off(self.plan, name)
+        hosts.wait_until_gone(self.plan, name, seconds)
+        ssh.hang_up(self.plan, name)
+
+    def reboot(self, name: str) -> None:
+        """Switch a host off in order and on again."""
+        self.power_off(name)
+        self.boot(name)
+
+    def kill(self, *names: str) -> None:
+        """Let hosts die silently: their links go down first, so that no connection is reset.
+
+        What they had written and not flushed survives, as it does in a crash of all processes.
+        """
+        for name in names:
+            self._running(name)
+        for name in names:
+            network.set_link(self.plan, name, up=False)
+        for name in names:
+            hosts.end(self.plan, name)
+        self._bury(names)
+
+    def cut(self, *names: str) -> None:
+        """Cut the power of hosts at once: silent, and what was not flushed to disk is lost."""
+        for name in names:
+            self._running(name)
+        for name in names:
+            network.set_link(self.plan, name, up=False)
+        together([partial(hosts.cut_disk, self.plan, name) for name in names])
+        for name in names:
+            hosts.end(self.plan, name)
+        self._bury(names)
+
+    def freeze(self, name: str) -> None:
+        """Stop every process of a host where it stands; the kernel's side still answers."""
+        self._running(name)
+        (hosts.group(self.plan, name) / "cgroup.freeze").write_text("1")
+
+    def thaw(self, name: str) -> None:
+        """Let a frozen host go on."""
+        self._running(name)
+        (hosts.group(self.plan, name) / "cgroup.freeze").write_text("0")
+
+    def link_down(self, name: str) -> None:
+        """Pull a host's cable: nothing reaches it and nothing comes from it."""
+        self._running(name)
+        network.set_link(self.plan, name, up=False)
+
+    def link_up(self, name: str) -> None:
+        """Put a host's cable back."""
+        self._running(name)
+        network.set_link(self.plan, name, up=True)
+
+    def ssh(self, name: str, command: Sequence[str] = (), **options: object) -> int:
+        """Run a command on a host as the lab's user, or open a shell; return its exit code."""
+        self._running(name)
+        return subprocess.run(self.ssh_command(name, *command), check=False).returncode
+
+    def ssh_command(self, name: str, *command: str) -> list[str]:
+        """The program and arguments that run a command on a host over SSH."""
+        return self.command("ssh", "-F", str(self.plan.folder / "ssh_config"), name, *command)
+
+    def command(self, *command: str) -> list[str]:
+        """The program and arguments that run a command in the controller's namespace."""
+        if not network.exists(self.plan.title):
+            raise LabError(f"lab {self.plan.name}", "is not up: bring it up first")
+        return network.command_in(self.plan.title, *command)
+
+    # --- how ---
+
+    def _alone(self) -> AbstractContextManager[int]:
+        return image.alone(self.plan.folder, f"lab {self.plan.name}", self.say, wait=False)
+
+    def _own_folder(self) -> None:
+        owner = self.plan.folder / "lab"
+        if owner.exists() and owner.read_text().strip() != self.plan.name:
+            raise LabError(
+                str(self.plan.folder),
+                f"belongs to the lab {owner.read_text().strip()}: name another `ssh.config`",
+                usage=True,
+            )
+        owner.write_text(f"{self.plan.name}\n")
+
+    def _base(self, suite: str) -> Path:
+        """The image the hosts are built on: the one their disks began with, while there are any."""
+        record = self.plan.folder / "base"
+        if record.exists():
+            base = self._recorded_base()
+            if base.name.split("-")[1] != suite:
+                raise LabError(
+                    f"lab {self.plan.name}",
+                    f"its hosts are {base.name.split('-')[1]}, not {suite}: take it down first",
+                )
+            return base
+        base = image.base(suite, hosts.group(self.plan, "image"), self.say)
+        record.write_text(f"{base}\n")
+        return base
+
+    def _recorded_base(self) -> Path:
+        base = Path((self.plan.folder / "base").read_text().strip())
+        if not base.exists():
+            raise LabError(str(base), "the image that the hosts' disks are built on is gone: "
+                           "take the lab down and up again")
+        return base
+
+    def _ensure_running(self, name: str, base: Path) -> None:
+        place = f"lab {self.plan.name}: {name}"
+        machine = self.plan.machine(name)
+        began = time.monotonic()
+        if hosts.init(self.plan, name) is not None and network.exists(self.plan.title_of(name)):
+            network.set_link(self.plan, name, up=True)
+        else:
+            hosts.kill_group(self.plan, name)
+            hosts.wait_until_gone(self.plan, name, 20)
+            network.plug_in(self.plan, machine)
+            hosts.make_disk(self.plan, name)
+            hosts.start(self.plan, name, base)
+        lab, address = self.plan.title, str(machine.address)
+
+        def answers() -> bool:
+            if not hosts.runs(self.plan, name) and time.monotonic() - began > 2:
+                words = hosts.last_words(self.plan, name)
+                raise LabError(place, f"died while booting, its last words: {words}")
+            return network.answers(lab, address, 22)
+
+        log = self.plan.console_of(name)
+        wait_until(answers, 60, place, f"sshd does not answer (see {log})", every=0.1)
+        state = run(*self.ssh_command(name, "systemctl is-system-running --wait"), place=place,
+                    seconds=60, check=False).strip()
+        if state != "running":
+            raise LabError(place, f"booted, but its systemd says {state or 'nothing'}: "
+                           f"see `systemctl --failed` there and {log}")
+        self.say(f"{name} {address} runs ({time.monotonic() - began:.1f} s)")
+
+    def _running(self, name: str) -> None:
+        self.plan.machine(name)
+        require.linux_and_root()
+        if hosts.init(self.plan, name) is None:
+            raise LabError(f"lab {self.plan.name}: {name}", "is not running")
+
+    def _bury(self, names: Sequence[str]) -> None:
+        for name in names:
+            hosts.wait_until_gone(self.plan, name, 20)
+            ssh.hang_up(self.plan, name)
+
+    def _status(self, machine: plan.Machine) -> HostStatus:
+        name, since, used, size = machine.name, None, None, None
+        pid = hosts.init(self.plan, name)
+        if pid is not None:
+            since = Path(f"/proc/{pid}").stat().st_ctime
+            disk = os.statvfs(f"/proc/{pid}/root")
+            used = (disk.f_blocks - disk.f_bfree) * disk.f_frsize
+            size = disk.f_blocks * disk.f_frsize
+        state = "running" if pid else "half dead" if hosts.runs(self.plan, name) else "off"
+        up = network.exists(self.plan.title) and network.link_is_up(self.plan, name)
+        return HostStatus(name, state, str(machine.address), "up" if up else "down",
+                          since, used, size)
+
+
+def as_dicts(statuses: Sequence[HostStatus]) -> list[dict[str, object]]:
+    """The same as plain data, for JSON."""
+    return [asdict(status) for status in statuses]
