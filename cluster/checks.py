@@ -1,0 +1,6 @@
+from pathlib import Path
+
+from cluster.draft import Draft
+
+
+def check(d: Draft, root: Path) -> None: ...

@@ -1,0 +1,4 @@
+from cluster.draft import Draft
+
+
+def check_disk(d: Draft) -> None: ...

@@ -1,0 +1,5 @@
+from cluster.draft import Draft
+
+
+def check(d: Draft) -> dict[str, str]:
+    return {}
