@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from standfast.errors import UserError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    import socket
+    from collections.abc import Callable, Mapping, Sequence
 
     from confluent_kafka import Consumer, Producer
     from confluent_kafka.admin import AdminClient
@@ -95,8 +96,19 @@ def zookeeper(hosts: Sequence[str], timeout: float = 6.0) -> KazooClient:
     return KazooClient(hosts=",".join(hosts), timeout=timeout, logger=_logger("zookeeper"))
 
 
+def connection(address: str, timeout: float) -> socket.socket:
+    """A bare connection to "host:port", for a question of a few bytes; `timeout` in seconds."""
+    import socket
+
+    host, _, port = address.rpartition(":")
+    return socket.create_connection((host, int(port)), timeout=timeout)
+
+
 def _made(
-    kind: type[T], settings: Mapping[str, str], bootstrap: Sequence[str], more: Mapping[str, Any]
+    kind: Callable[..., T],
+    settings: Mapping[str, str],
+    bootstrap: Sequence[str],
+    more: Mapping[str, Any],
 ) -> T:
     from confluent_kafka import KafkaException
 
