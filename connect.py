@@ -1,0 +1,123 @@
+"""The controller's one door: which inventory, and every connection to its hosts and its cluster.
+
+Every command begins with `begin()`: it loads the inventory that INVENTORY names, says on its first line what it
+acts on, and enters the lab's network where the hosts are a lab's.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, TypeVar
+
+from cluster.inventory import InventoryError, load
+from cluster.model import Cluster
+from lab.machine import LabError, enter
+
+if TYPE_CHECKING:
+    from fabric import Connection
+    from pyinfra.api.host import Host
+
+ROOT = Path(__file__).resolve().parent
+CONNECT_SECONDS = 3
+T = TypeVar("T")
+
+
+def die(message: str, code: int = 1) -> NoReturn:
+    """End with one message on stderr: 1 where something failed, 2 where what was asked makes no sense."""
+    print(f"standfast: {message}", file=sys.stderr)
+    sys.exit(code)
+
+
+@cache
+def cluster() -> Cluster:
+    """The cluster that INVENTORY names (default: the lab). Ends with every problem of the file, and exit 2."""
+    path = Path(os.environ.get("INVENTORY") or ROOT / "inventory" / "lab.yml")
+    try:
+        return load(path)
+    except InventoryError as error:
+        die(str(error), code=2)
+
+
+@cache
+def begin(doing: str, file: object = None) -> Cluster:
+    """Say what is acted on, and enter its network. Returns the cluster."""
+    found = cluster()
+    shown = os.path.relpath(found.path)
+    names = " ".join(found.machines)
+    print(f"standfast: {doing} {found.name} ({shown}): {names}", file=sys.stderr, flush=True)
+    if found.lab:
+        try:
+            enter(found.lab)
+        except LabError as error:
+            die(str(error))
+    return found
+
+
+def confirm(what: str, yes: bool) -> None:
+    """Ask before anything outside the lab is changed; without a terminal, `--yes` is the only yes."""
+    if yes or cluster().is_lab:
+        return
+    if not sys.stdin.isatty():
+        die(f"{what} changes {cluster().name}, which is no lab: give --yes", code=2)
+    if input(f"{what} changes {cluster().name}. Go on? [y/N] ").strip().lower() not in ("y", "yes"):
+        die("nothing was changed", code=1)
+
+
+def without_delay(host: Host) -> None:
+    """Send pyinfra's commands at once: paramiko leaves Nagle's algorithm on, 45 ms a command in place of 3."""
+    transport = host.connector.client.get_transport()
+    transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def ssh(name: str) -> Connection:
+    """A connection to the machine `name`, opened lazily, that refuses a host key it does not know."""
+    import paramiko
+    from fabric import Config, Connection
+
+    settings, machine = cluster().ssh, cluster().machines[name]
+    config = Config(runtime_ssh_path=str(settings.config) if settings.config else None)
+    connection = Connection(
+        name if settings.config else machine.address,
+        user=settings.user,
+        config=config,
+        connect_timeout=CONNECT_SECONDS,
+    )
+    # fabric adds unknown keys by itself and never reads known_hosts (fabric issue 2071).
+    if settings.known_hosts:
+        connection.client.load_host_keys(str(settings.known_hosts))
+    else:
+        connection.client.load_system_host_keys()
+    connection.client.set_missing_host_key_policy(paramiko.RejectPolicy())
+    return connection
+
+
+def run(name: str, command: str) -> str:
+    """What `command` prints on the machine `name`, as root. Raises OSError with one sentence where it fails."""
+    try:
+        with ssh(name) as connection:
+            result = connection.sudo(command, hide=True, warn=True, timeout=30)
+    except Exception as error:  # fabric, paramiko and socket raise each their own
+        raise OSError(f"{name}: cannot be asked over SSH: {str(error) or type(error).__name__}") from error
+    if result.exited:
+        raise OSError(f"{name}: `{command}` ended with {result.exited}: {result.stderr.strip()}")
+    return str(result.stdout)
+
+
+def each(names: Iterable[str], work: Callable[[str], T]) -> dict[str, T | OSError]:
+    """`work(name)` for every machine at once; a machine that cannot be asked has its OSError as its answer."""
+
+    def guarded(name: str) -> T | OSError:
+        try:
+            return work(name)
+        except OSError as error:
+            return error
+
+    names = list(names)
+    with ThreadPoolExecutor(max_workers=max(1, len(names))) as pool:
+        return dict(zip(names, pool.map(guarded, names), strict=True))

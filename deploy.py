@@ -1,0 +1,31 @@
+"""Install and configure everything, in this order. Read it from top to bottom.
+
+    pyinfra inventory/hosts.py deploy.py            (INVENTORY=inventory/production.yml for your own machines)
+
+A deploy starts what is not running and restarts nothing that runs.
+"""
+
+import connect
+from pyinfra import host
+from roles import archives, base, consumers, kafka, postgresql, probe, sets, topics, zookeeper
+
+connect.without_delay(host)
+
+base.install()
+base.configure()
+
+if "database" in host.groups:
+    postgresql.configure()
+
+if "zookeeper" in host.groups:  # the hosts and the witnesses
+    archives.install()
+    sets.report()
+    sets.configure()
+    zookeeper.configure()
+    zookeeper.start()
+    probe.start()
+
+if "kafka" in host.groups:
+    kafka.start()
+    topics.start()
+    consumers.start()

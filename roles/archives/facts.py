@@ -1,0 +1,19 @@
+"""Which archives a host holds unpacked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pyinfra.api import FactBase
+
+
+class Unpacked(FactBase[set[str]]):
+    """The folders of the archives that were unpacked to their end."""
+
+    default = set
+
+    def command(self) -> str:
+        return "find /opt/standfast -maxdepth 3 -name .whole -printf '%h\\n' 2>/dev/null || true"
+
+    def process(self, output: Iterable[str]) -> set[str]:
+        return set(output)

@@ -1,0 +1,42 @@
+"""Sets: a service's rendered files, staged whole under their fingerprint.
+
+/etc/standfast/<service>/<fingerprint>/   the files, never changed once they lie there
+                         staged           what the inventory asks for: moved by a deploy
+                         current          what the service runs on: moved by its first start, then by a roll alone
+                         good             what it last was healthy with
+/run/standfast/<service>/fingerprint      what the running process started with
+"""
+
+from __future__ import annotations
+
+from pyinfra import host, logger
+from pyinfra.api import deploy
+
+import roles
+from cluster.render import FileSet
+from roles.sets.facts import Sets
+from roles.sets.operations import stage
+
+
+@deploy("Stage the configuration")
+def configure() -> None:
+    stage(name="Stage every set under its fingerprint", sets=[s for s in roles.sets().values() if s.service != "base"])
+
+
+def report() -> None:
+    """Say what runs on something else than what is staged, and why; the roll makes it live."""
+    found = host.get_fact(Sets)
+    for wanted in roles.sets().values():
+        state = found.get(wanted.service)
+        if state and state.active and wanted.unit and state.running != wanted.fingerprint:
+            why = ", ".join(changed(wanted, state.current_digests)) or "it was not restarted since"
+            logger.warning(
+                f"[{host.name}] {wanted.unit} is stale: it runs {state.running or 'an unknown set'}, "
+                f"staged is {wanted.fingerprint} ({why}). A deploy restarts nothing that runs."
+            )
+
+
+def changed(wanted: FileSet, digests: dict[str, str]) -> list[str]:
+    """The names of the files that differ from `digests`, added and removed ones included."""
+    names = sorted(wanted.files.keys() | digests.keys())
+    return [name for name in names if wanted.digests.get(name) != digests.get(name)]

@@ -1,0 +1,38 @@
+"""The two small files that a voter needs in its data directory before its first start."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from pyinfra import host
+from pyinfra.api import operation
+
+from roles.zookeeper.facts import DATA, LOG, Voter
+
+FOLDERS = f"install -d -o zookeeper -g zookeeper -m 750 /var/lib/zookeeper {DATA} {LOG}"
+
+
+@operation()
+def myid(number: int) -> Iterator[str]:
+    """Write the voter's number. One that holds another number is refused: a voter keeps its number."""
+    found = host.get_fact(Voter)
+    if found.number == number:
+        host.noop(f"it is voter {number}")
+        return
+    if found.number is not None:
+        yield (
+            f"echo 'zookeeper: this host holds the data of voter {found.number}, the inventory calls it {number}; "
+            "a voter keeps its number: put zookeeper_id back' >&2; exit 1"
+        )
+        return
+    yield f"{FOLDERS} && echo {number} > {DATA}/myid && chown zookeeper: {DATA}/myid && sync {DATA}/myid"
+
+
+@operation()
+def bootstrap() -> Iterator[str]:
+    """Tell the voter that it may begin with an empty tree (`initialize`); ZooKeeper removes the file as it does."""
+    found = host.get_fact(Voter)
+    if found.has_data or found.may_begin:
+        host.noop("it began already")
+        return
+    yield f"{FOLDERS} && touch {DATA}/initialize && chown zookeeper: {DATA}/initialize && sync {DATA}"
