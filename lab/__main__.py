@@ -57,9 +57,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LabError as error:
         print(f"standfast: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        print(f"standfast: lab: {error}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
-        print("standfast: lab: interrupted; `up` goes on from here, `down` cleans up",
-              file=sys.stderr)
+        print(
+            "standfast: lab: interrupted; `up` goes on from here, `down` cleans up", file=sys.stderr
+        )
         return 130
 
 
@@ -71,15 +75,17 @@ def _run(options: argparse.Namespace) -> int:
         case "ssh":
             return lab.ssh(options.host, options.arguments)
         case "exec":
-            words = options.arguments[options.arguments[:1] == ["--"]:]
+            words = options.arguments[options.arguments[:1] == ["--"] :]
             if not words:
                 raise LabError("exec", "needs a command: `exec -- ping 198.18.0.11`", usage=True)
             return subprocess.run(lab.command(*words), check=False).returncode
     names = getattr(options, "hosts", [])
     for name in names:
         lab.plan.machine(name)
-    print(f"lab {lab.plan.name} ({lab.plan.source}): {' '.join([options.command, *names])}",
-          flush=True)
+    print(
+        f"lab {lab.plan.name} ({lab.plan.source}): {' '.join([options.command, *names])}",
+        flush=True,
+    )
     began = time.monotonic()
     if options.command == "up":
         lab.up(options.suite)
@@ -103,7 +109,8 @@ def _status(lab: Lab, as_json: bool) -> int:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     print(f"lab {lab.plan.name} ({lab.plan.source})")
     for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        print("  ".join(cells).rstrip())
     return 0
 
 

@@ -11,7 +11,7 @@ import subprocess
 from pathlib import Path
 
 from lab import ssh
-from lab.plan import Plan
+from lab.plan import USER, Plan
 from lab.shell import LabError, run, wait_until
 
 FS_IOC_SHUTDOWN = 0x8004587D
@@ -49,20 +49,21 @@ def group(plan: Plan, host: str | None = None) -> Path:
     """The control group of a host, or the lab's own around them all."""
     root = cgroup_root()
     if root is None:
-        raise LabError("kernel", "no control groups version 2 are mounted: mount them, "
-                       "`mount -t cgroup2 none /sys/fs/cgroup`")
+        raise LabError(
+            "kernel",
+            "no control groups version 2 are mounted: mount them, "
+            "`mount -t cgroup2 none /sys/fs/cgroup`",
+        )
     return root / plan.title / host if host else root / plan.title
 
 
 def _processes(folder: Path) -> list[int]:
-    if not folder.exists():
-        return []
     found = []
-    for path in (folder / "cgroup.procs", *folder.glob("**/cgroup.procs")):
+    for path, _, _ in os.walk(folder):  # which passes over groups that end meanwhile
         try:
-            found += [int(line) for line in path.read_text().split()]
+            found += [int(line) for line in (Path(path) / "cgroup.procs").read_text().split()]
         except OSError:
-            continue  # a group that ended meanwhile
+            continue
     return found
 
 
@@ -109,8 +110,15 @@ def make_disk(plan: Plan, host: str) -> None:
     with unfinished.open("wb") as file:
         # ext4 keeps 2 to 4 % and its journal for itself: add them, so that `df` shows the size.
         file.truncate(int(plan.machine(host).disk * 1.04) + 64 * 2**20)
-    run("mkfs.ext4", "-q", "-F", "-E", "lazy_itable_init=1,lazy_journal_init=1", unfinished,
-        place=host)
+    run(
+        "mkfs.ext4",
+        "-q",
+        "-F",
+        "-E",
+        "lazy_itable_init=1,lazy_journal_init=1",
+        unfinished,
+        place=host,
+    )
     unfinished.rename(image)
 
 
@@ -126,10 +134,11 @@ def start(plan: Plan, host: str, base: Path) -> None:
         "MOUNTS": str(mounts),
         "BASE": str(base),
         "SEED": str(ssh.seed(plan, plan.machine(host))),
-        "LOGIN": ssh.USER,
+        "LOGIN": USER,
         # The same control groups inside on every machine, and net.* of /proc/sys to be set.
         "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1",
         "SYSTEMD_NSPAWN_API_VFS_WRITABLE": "network",
+        "SYSTEMD_NSPAWN_LOCK": "0",  # it would leave lock files behind; the lab has its own
     }
     with plan.console_of(host).open("ab") as console:
         subprocess.run(
@@ -197,8 +206,33 @@ def remove_group(folder: Path) -> None:
         Path(path).rmdir()
 
 
+def freeze(plan: Plan, host: str, frozen: bool) -> None:
+    """Stop all processes inside a host, or let them go on; its supervisor is not among them."""
+    inside = group(plan, host) / "payload"
+    (inside / "cgroup.freeze").write_text("1" if frozen else "0")
+    wait_until(
+        lambda: is_frozen(plan, host) == frozen,
+        10,
+        f"lab {plan.name}: {host}",
+        "its processes did not all " + ("stop" if frozen else "go on"),
+    )
+
+
+def is_frozen(plan: Plan, host: str) -> bool:
+    """Whether all processes inside a host stand still."""
+    events = group(plan, host) / "payload" / "cgroup.events"
+    return events.exists() and "frozen 1" in events.read_text()
+
+
 def kill_group(plan: Plan, host: str | None = None) -> None:
     """Kill whatever is left of a host, or of the lab, without asking what it is."""
     folder = group(plan, host)
     if folder.exists():
         (folder / "cgroup.kill").write_text("1")
+
+
+def sweep(plan: Plan) -> None:
+    """Remove what a supervisor that was killed leaves in systemd-nspawn's own folders."""
+    for folder in (Path("/run/systemd/nspawn/propagate"), Path("/run/systemd/nspawn/unix-export")):
+        for path in folder.glob(f"{plan.name}-*"):
+            path.rmdir()

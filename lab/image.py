@@ -163,21 +163,21 @@ def base(suite: str, control_group: Path, say: Callable[[str], None]) -> Path:
     folder = CACHE / f"base-{suite}-{hashlib.sha256(recipe.encode()).hexdigest()[:12]}"
     if folder.exists():
         return folder
-    with alone(CACHE, "build/cache", say, wait=True):
+    with alone(CACHE, "build/cache", say, wait=True) as lock:
         if folder.exists():
             return folder
         say(f"building the base image of {suite} (once; about 40 s)")
         unfinished = folder.with_name(folder.name + ".unfinished")
         if unfinished.exists():
             shutil.rmtree(unfinished)
-        _bootstrap(suite, lines, settings, unfinished, control_group)
+        _bootstrap(suite, lines, settings, unfinished, control_group, lock)
         _configure(unfinished, lines, settings, resolv)
         unfinished.rename(folder)
     return folder
 
 
 def _bootstrap(
-    suite: str, lines: list[str], settings: str, folder: Path, control_group: Path
+    suite: str, lines: list[str], settings: str, folder: Path, control_group: Path, lock: int
 ) -> None:
     control_group.mkdir(parents=True, exist_ok=True)
     aptopts = [f"--aptopt={line}" for line in settings.splitlines() if line]
@@ -193,6 +193,7 @@ def _bootstrap(
             '--aptopt=Acquire::Languages "none"', *aptopts,
             suite, folder, "-",
             place=f"base image of {suite}", stdin="\n".join(lines) + "\n", seconds=900,
+            pass_fds=[lock],  # still held if this process is killed and the program builds on
         )  # fmt: skip
     except LabError:
         shutil.rmtree(folder, ignore_errors=True)

@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 
 from lab import host as hosts
-from lab import image, network, plan, require, ssh
+from lab import image, network, require, ssh, uplink
+from lab import plan as plans
 from lab.network import enter
 from lab.shell import LabError, run, together, wait_until
 
@@ -27,7 +28,7 @@ class HostStatus:
     """What a host is like now; `up_since` in seconds since 1970, disk sizes in bytes."""
 
     host: str
-    state: str  # running, off, half dead
+    state: str  # running, frozen, off, half dead
     address: str
     link: str  # up, down
     up_since: float | None
@@ -39,7 +40,7 @@ class HostStatus:
 class Lab:
     """A lab on this machine. Every method raises LabError, with one line of what and what to do."""
 
-    plan: plan.Plan
+    plan: plans.Plan
     say: Callable[[str], None] = _silent
 
     @classmethod
@@ -47,7 +48,7 @@ class Lab:
         cls, inventory: str | Path = "inventory/lab.yml", say: Callable[[str], None] = _silent
     ) -> "Lab":
         """The lab that an inventory names; `say` is called with a line for each step."""
-        return cls(plan.load(inventory), say)
+        return cls(plans.load(inventory), say)
 
     # --- the whole lab ---
 
@@ -59,14 +60,16 @@ class Lab:
         require.everything(self.plan)
         wanted = suite or os.environ.get("SUITE") or image.SUITES[0]
         if wanted not in image.SUITES:
-            raise LabError("SUITE", f"must be {' or '.join(image.SUITES)}, is {wanted!r}",
-                           usage=True)
+            raise LabError(
+                "SUITE", f"must be {' or '.join(image.SUITES)}, is {wanted!r}", usage=True
+            )
         with self._alone():
             self._own_folder()
             base = self._base(wanted)
             ssh.prepare(self.plan)
             ssh.sockets(self.plan).mkdir(parents=True, exist_ok=True)
             network.build(self.plan)
+            uplink.build(self.plan)
             names = [machine.name for machine in self.plan.machines]
             together([partial(self._ensure_running, name, base) for name in names])
 
@@ -79,18 +82,23 @@ class Lab:
         with self._alone():
             ssh.hang_up(self.plan)
             group = hosts.group(self.plan)
-            names = [path.name for path in group.iterdir() if path.is_dir()] if group.exists() \
-                else []
+            names = (
+                [path.name for path in group.iterdir() if path.is_dir()] if group.exists() else []
+            )
             for name in names:
                 hosts.end(self.plan, name)
             hosts.kill_group(self.plan)
             together([partial(hosts.wait_until_gone, self.plan, name, 20) for name in names])
             hosts.remove_group(group)
+            for program in network.inhabitants(self.plan.title):
+                self.say(f"process {program} still lives in the network that is now gone")
             network.remove(self.plan)
+            uplink.remove(self.plan)
             for folder in ("disks", "seeds"):
                 shutil.rmtree(self.plan.folder / folder, ignore_errors=True)
             (self.plan.folder / "base").unlink(missing_ok=True)
             shutil.rmtree(self.plan.state, ignore_errors=True)
+            hosts.sweep(self.plan)
 
     def status(self) -> list[HostStatus]:
         """What each host of the inventory is like, in its order."""
@@ -113,6 +121,8 @@ class Lab:
     def power_off(self, name: str, seconds: float = 120) -> None:
         """Switch a host off in order, and wait until it is off."""
         self._running(name)
+        if hosts.is_frozen(self.plan, name):
+            raise LabError(f"lab {self.plan.name}: {name}", "is frozen: thaw it first")
         hosts.ask_to_power_off(self.plan, name)
         hosts.wait_until_gone(self.plan, name, seconds)
         ssh.hang_up(self.plan, name)
@@ -149,12 +159,12 @@ class Lab:
     def freeze(self, name: str) -> None:
         """Stop every process of a host where it stands; the kernel's side still answers."""
         self._running(name)
-        (hosts.group(self.plan, name) / "cgroup.freeze").write_text("1")
+        hosts.freeze(self.plan, name, True)
 
     def thaw(self, name: str) -> None:
         """Let a frozen host go on."""
         self._running(name)
-        (hosts.group(self.plan, name) / "cgroup.freeze").write_text("0")
+        hosts.freeze(self.plan, name, False)
 
     def link_down(self, name: str) -> None:
         """Pull a host's cable: nothing reaches it and nothing comes from it."""
@@ -166,7 +176,7 @@ class Lab:
         self._running(name)
         network.set_link(self.plan, name, up=True)
 
-    def ssh(self, name: str, command: Sequence[str] = (), **options: object) -> int:
+    def ssh(self, name: str, command: Sequence[str] = ()) -> int:
         """Run a command on a host as the lab's user, or open a shell; return its exit code."""
         self._running(name)
         return subprocess.run(self.ssh_command(name, *command), check=False).returncode
@@ -214,8 +224,11 @@ class Lab:
     def _recorded_base(self) -> Path:
         base = Path((self.plan.folder / "base").read_text().strip())
         if not base.exists():
-            raise LabError(str(base), "the image that the hosts' disks are built on is gone: "
-                           "take the lab down and up again")
+            raise LabError(
+                str(base),
+                "the image that the hosts' disks are built on is gone: "
+                "take the lab down and up again",
+            )
         return base
 
     def _ensure_running(self, name: str, base: Path) -> None:
@@ -224,12 +237,15 @@ class Lab:
         began = time.monotonic()
         if hosts.init(self.plan, name) is not None and network.exists(self.plan.title_of(name)):
             network.set_link(self.plan, name, up=True)
+            hosts.freeze(self.plan, name, False)
         else:
-            hosts.kill_group(self.plan, name)
-            hosts.wait_until_gone(self.plan, name, 20)
-            network.plug_in(self.plan, machine)
-            hosts.make_disk(self.plan, name)
-            hosts.start(self.plan, name, base)
+            # One boot of a host at a time: two of one disk would destroy it.
+            with image.alone(self.plan.state / name, place, self.say, wait=False):
+                hosts.kill_group(self.plan, name)
+                hosts.wait_until_gone(self.plan, name, 20)
+                network.plug_in(self.plan, machine, uplink.mtu())
+                hosts.make_disk(self.plan, name)
+                hosts.start(self.plan, name, base)
         lab, address = self.plan.title, str(machine.address)
 
         def answers() -> bool:
@@ -240,11 +256,18 @@ class Lab:
 
         log = self.plan.console_of(name)
         wait_until(answers, 60, place, f"sshd does not answer (see {log})", every=0.1)
-        state = run(*self.ssh_command(name, "systemctl is-system-running --wait"), place=place,
-                    seconds=60, check=False).strip()
+        state = run(
+            *self.ssh_command(name, "systemctl is-system-running --wait"),
+            place=place,
+            seconds=60,
+            check=False,
+        ).strip()
         if state != "running":
-            raise LabError(place, f"booted, but its systemd says {state or 'nothing'}: "
-                           f"see `systemctl --failed` there and {log}")
+            raise LabError(
+                place,
+                f"booted, but its systemd says {state or 'nothing'}: "
+                f"see `systemctl --failed` there and {log}",
+            )
         self.say(f"{name} {address} runs ({time.monotonic() - began:.1f} s)")
 
     def _running(self, name: str) -> None:
@@ -258,7 +281,7 @@ class Lab:
             hosts.wait_until_gone(self.plan, name, 20)
             ssh.hang_up(self.plan, name)
 
-    def _status(self, machine: plan.Machine) -> HostStatus:
+    def _status(self, machine: plans.Machine) -> HostStatus:
         name, since, used, size = machine.name, None, None, None
         pid = hosts.init(self.plan, name)
         if pid is not None:
@@ -267,9 +290,12 @@ class Lab:
             used = (disk.f_blocks - disk.f_bfree) * disk.f_frsize
             size = disk.f_blocks * disk.f_frsize
         state = "running" if pid else "half dead" if hosts.runs(self.plan, name) else "off"
+        if hosts.is_frozen(self.plan, name):
+            state = "frozen"
         up = network.exists(self.plan.title) and network.link_is_up(self.plan, name)
-        return HostStatus(name, state, str(machine.address), "up" if up else "down",
-                          since, used, size)
+        return HostStatus(
+            name, state, str(machine.address), "up" if up else "down", since, used, size
+        )
 
 
 def as_dicts(statuses: Sequence[HostStatus]) -> list[dict[str, object]]:

@@ -14,6 +14,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 CACHE = REPOSITORY / "build" / "cache"
 USER = "ops"
 DEFAULT_DISK = "4GB"
+RESERVED = ("lab", "image", "ssh", "forwarding", "bridge", "uplink", "lo", "all", "default")
 # RFC 2544 sets 198.18.0.0/15 aside for test networks, so it is nobody's. The hosts live in its
 # first half; the second holds the pairs of addresses that lead from a lab to this machine.
 HOSTS_NETWORK = ipaddress.IPv4Network("198.18.0.0/16")
@@ -122,7 +123,8 @@ def _plan(inventory: dict[str, Any], source: str) -> Plan:
     # No hyphen, so that one lab's names never begin with another's; 15 characters for a link.
     if not isinstance(name, str) or not re.fullmatch(r"[a-z][a-z0-9]{0,11}", name):
         raise LabError(
-            f"{source}: lab", f"must be 1 to 12 lower-case letters and digits, is {name!r}",
+            f"{source}: lab",
+            f"must be 1 to 12 lower-case letters and digits, is {name!r}",
             usage=True,
         )
     promise = inventory.get("promise")
@@ -161,9 +163,11 @@ def _plan(inventory: dict[str, Any], source: str) -> Plan:
 
 
 def _machine(place: str, name: str, entry: object, default_disk: object) -> Machine:
-    if name == "lab" or not re.fullmatch(r"[a-z][a-z0-9-]{0,14}", name):
+    if name in RESERVED or not re.fullmatch(r"[a-z][a-z0-9-]{0,14}", name):
         raise LabError(
-            place, "a host's name is 1 to 15 lower-case letters, digits, hyphens, and not `lab`",
+            place,
+            "a host's name must be 1 to 15 lower-case letters, digits and hyphens, and none of "
+            + ", ".join(RESERVED),
             usage=True,
         )
     if not isinstance(entry, dict):

@@ -33,8 +33,11 @@ HOST_BYTES = 10**9  # what a host writes once it is deployed to; its disk is spa
 def linux_and_root() -> None:
     """LabError unless this is Linux and the caller is root."""
     if sys.platform != "linux":
-        raise LabError("lab", f"needs Linux, this is {sys.platform}: use a Debian or Ubuntu "
-                       "machine, or a virtual one")
+        raise LabError(
+            "lab",
+            f"needs Linux, this is {sys.platform}: use a Debian or Ubuntu "
+            "machine, or a virtual one",
+        )
     if os.geteuid() != 0:
         raise LabError("lab", "needs root, for its hosts' disks and networks: use sudo")
 
@@ -59,8 +62,11 @@ def programs() -> None:
 
 def kernel() -> None:
     if cgroup_root() is None:
-        raise LabError("lab", "needs control groups version 2, and none are mounted: use a "
-                       "machine with systemd, or mount them on /sys/fs/cgroup/unified")
+        raise LabError(
+            "lab",
+            "needs control groups version 2, and none are mounted: use a "
+            "machine with systemd, or mount them on /sys/fs/cgroup/unified",
+        )
     if not Path("/proc/self/ns/net").exists():
         raise LabError("lab", "needs network namespaces, which this kernel lacks")
     if not Path("/dev/loop-control").exists():

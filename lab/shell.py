@@ -3,6 +3,7 @@
 import subprocess
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 
@@ -20,12 +21,19 @@ def run(
     stdin: str = "",
     seconds: float = 60,
     check: bool = True,
+    pass_fds: Sequence[int] = (),
 ) -> str:
     """Return the standard output of `command`; LabError with its last words when it fails."""
     argv = [str(part) for part in command]
     try:
         done = subprocess.run(
-            argv, input=stdin, capture_output=True, text=True, timeout=seconds, check=False
+            argv,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+            pass_fds=pass_fds,
         )
     except FileNotFoundError:
         raise LabError(place, f"{argv[0]} is not installed") from None
@@ -50,8 +58,6 @@ def wait_until(
 
 def together(tasks: Sequence[Callable[[], object]]) -> None:
     """Run all tasks at once; when all have ended, raise the first failure if there was one."""
-    from concurrent.futures import ThreadPoolExecutor
-
     if not tasks:
         return
     with ThreadPoolExecutor(len(tasks)) as pool:

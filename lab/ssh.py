@@ -56,8 +56,19 @@ def _key(path: Path, comment: str) -> str:
     public = path.with_name(path.name + ".pub")
     if not (path.exists() and public.exists()):
         path.unlink(missing_ok=True)
-        run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", comment, "-f", path,
-            place="ssh-keygen")
+        run(
+            "ssh-keygen",
+            "-q",
+            "-t",
+            "ed25519",
+            "-N",
+            "",
+            "-C",
+            comment,
+            "-f",
+            path,
+            place="ssh-keygen",
+        )
     return public.read_text()
 
 
@@ -91,6 +102,15 @@ def hang_up(plan: Plan, host: str | None = None) -> None:
     address = str(plan.machine(host).address) if host else None
     for socket in sockets(plan).iterdir():
         if address in (None, socket.name):
-            run("ssh", "-F", plan.folder / "ssh_config", "-O", "exit", socket.name,
-                place=socket.name, seconds=5, check=False)
+            run(
+                "ssh",
+                "-F",
+                plan.folder / "ssh_config",
+                "-O",
+                "exit",
+                socket.name,
+                place=socket.name,
+                seconds=5,
+                check=False,
+            )
             socket.unlink(missing_ok=True)
