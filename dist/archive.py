@@ -1,7 +1,7 @@
 """Archives: writing them the same way every time, and reading the layout of anybody's.
 
-The deploy takes our own archives and official ones alike. Ours have `libs/`, `bin/` at the top and are
-not compressed; an official tarball is gzipped and has one folder around everything.
+The deploy takes our own archives and official ones alike. Ours have `libs/` and `bin/` at the top
+and are not compressed; an official tarball is gzipped and has one folder around everything.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def sha256(path: Path) -> str:
 
 
 def write(out: Path, members: Iterable[Member]) -> None:
-    """Write a tar whose bytes depend on the members alone: ustar, sorted, owner root, one fixed time.
+    """Write a tar whose bytes depend on the members alone: ustar, sorted, owner root, fixed time.
 
     Complete or not there: it is written beside `out` and renamed.
     """
@@ -89,7 +89,7 @@ def write(out: Path, members: Iterable[Member]) -> None:
                 data = data.read_bytes() if isinstance(data, Path) else data
                 info.mode, info.size = member.mode, len(data)
                 tar.addfile(info, io.BytesIO(data))
-        os.replace(part, out)
+        part.replace(out)
     finally:
         part.unlink(missing_ok=True)
 

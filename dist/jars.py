@@ -8,7 +8,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
@@ -27,7 +26,7 @@ PLUGIN = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1"
 EXCLUDED_CLASSIFIERS = "osx-x86_64,osx-aarch_64,windows-x86_64"
 MAVEN_SECONDS = 900
 _HEADER = """\
-# Every jar of the two archives: SHA-256, file, Maven coordinates. A jar that differs stops the build.
+# Every jar of the two archives: SHA-256, file, Maven coordinates. One that differs stops the build.
 # Made by `python -m dist --relock` from dist/kafka.pom.xml and dist/zookeeper.pom.xml.
 """
 
@@ -75,7 +74,7 @@ def write_lock(lock: Lock, path: Path = LOCK) -> None:
         text += "".join(f"{j.sha256}  {j.name}  {j.coordinates}\n" for _, j in sorted(jars.items()))
     part = path.with_name(path.name + ".part")
     part.write_text(text)
-    os.replace(part, path)
+    part.replace(path)
 
 
 def version_of(pom: Path, artifact: str) -> str:
@@ -91,8 +90,8 @@ def version_of(pom: Path, artifact: str) -> str:
 def fetch(archive: str, lock: Lock, cache: Path) -> Path:
     """A folder with exactly the locked jars of `archive` ("kafka" or "zookeeper").
 
-    Taken from `cache` where it has them all; else Maven fetches them. Raises BuildError that names the
-    first jar that differs, is missing or is not in the lock.
+    Taken from `cache` where it has them all; else Maven fetches them. Raises BuildError that
+    names the first jar that differs, is missing or is not in the lock.
     """
     folder = cache / "jars" / archive
     wanted = lock.get(archive, {})
@@ -106,7 +105,7 @@ def fetch(archive: str, lock: Lock, cache: Path) -> Path:
             more = f" (and {len(problems) - 1} more like this)" if len(problems) > 1 else ""
             raise BuildError(problems[0].place, problems[0].what + more)
         shutil.rmtree(folder, ignore_errors=True)
-        os.replace(found, _made(folder.parent) / archive)
+        found.replace(_made(folder.parent) / archive)
     return folder
 
 
@@ -116,7 +115,7 @@ def resolve(archive: str, cache: Path) -> dict[str, Jar]:
     with tempfile.TemporaryDirectory(dir=_made(cache), prefix="maven-") as temp:
         coordinates = _run_maven(archive, Path(temp))
         shutil.rmtree(folder, ignore_errors=True)
-        os.replace(Path(temp) / "jars", _made(folder.parent) / archive)
+        (Path(temp) / "jars").replace(_made(folder.parent) / archive)
     return {
         name: Jar(digest, name, coordinates.get(name, "unknown:unknown:unknown"))
         for name, digest in _hashes(folder).items()
@@ -129,7 +128,7 @@ def differences(
     found: dict[str, str],
     coordinates: dict[str, str] | None = None,
 ) -> list[BuildError]:
-    """Each jar of `found` (file name -> SHA-256) that is not as locked, and each locked one missing."""
+    """Each jar of `found` (file name -> SHA-256) that is not as locked, each that is missing."""
     problems = []
     for name in sorted(set(wanted) | set(found)):
         if name not in found:
@@ -173,7 +172,8 @@ def _run_maven(archive: str, temp: Path) -> dict[str, str]:
     """Fill `temp`/jars; returns file name -> coordinates."""
     listing = temp / "list"
     command = [
-        "mvn", "--batch-mode", "--quiet", "--strict-checksums", "--file", str(HERE / f"{archive}.pom.xml"),
+        "mvn", "--batch-mode", "--quiet", "--strict-checksums",
+        "--file", str(HERE / f"{archive}.pom.xml"),
         f"{PLUGIN}:copy-dependencies", f"{PLUGIN}:list",
         "-DincludeScope=runtime", f"-DexcludeClassifiers={EXCLUDED_CLASSIFIERS}",
         f"-DoutputDirectory={temp / 'jars'}", f"-DoutputFile={listing}", "-Dstyle.color=never",
@@ -205,7 +205,7 @@ def _reason(output: str, archive: str) -> str:
 
 
 def _coordinates(listing: str) -> dict[str, str]:
-    """dependency:list's `group:artifact:jar[:classifier]:version:scope` as file name -> coordinates."""
+    """File name -> coordinates, of lines `group:artifact:jar[:classifier]:version:scope`."""
     found = {}
     for line in listing.splitlines():
         match = re.match(r"\s+([\w.-]+(?::[\w.-]+){4,5})(\s|$)", line)

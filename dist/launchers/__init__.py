@@ -1,4 +1,4 @@
-"""The commands in the archives' bin/: names that Kafka's users know, each one class of Kafka 3.9."""
+"""The commands in the archives' bin/: names that Kafka's users know, each one class of 3.9."""
 
 from __future__ import annotations
 
