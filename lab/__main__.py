@@ -7,8 +7,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict
 
-from lab.machine import HostStatus, Lab, LabError, as_dicts
+from lab.machine import Lab, LabError
+from lab.status import table
 
 COMMANDS = {
     "up": "bring every host up; those that run are left alone",
@@ -103,24 +105,11 @@ def _run(options: argparse.Namespace) -> int:
 def _status(lab: Lab, as_json: bool) -> int:
     statuses = lab.status()
     if as_json:
-        print(json.dumps(as_dicts(statuses), indent=2))
+        print(json.dumps([asdict(status) for status in statuses], indent=2))
         return 0
-    rows = [("HOST", "STATE", "LINK", "ADDRESS", "UP SINCE", "DISK USED"), *map(_row, statuses)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     print(f"lab {lab.plan.name} ({lab.plan.source})")
-    for row in rows:
-        cells = (cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        print("  ".join(cells).rstrip())
+    print("\n".join(table(statuses)))
     return 0
-
-
-def _row(status: HostStatus) -> tuple[str, ...]:
-    since, disk = "-", "-"
-    if status.up_since is not None:
-        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(status.up_since))
-    if status.disk_used is not None and status.disk_size is not None:
-        disk = f"{status.disk_used / 1e9:.2f} of {status.disk_size / 1e9:.2f} GB"
-    return status.host, status.state, status.link, status.address, since, disk
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from lab import ssh
+from lab import packages, ssh
 from lab.plan import USER, Plan
 from lab.shell import LabError, run, wait_until
 
@@ -24,7 +24,7 @@ echo $$ > "$0/cgroup.procs"
 exec unshare --mount --propagation slave sh -e -c '
   mount -o loop "$IMAGE" "$MOUNTS/disk"
   mkdir -p "$MOUNTS/disk/upper" "$MOUNTS/disk/work"
-  mount -t overlay lab -o "lowerdir=$BASE,upperdir=$MOUNTS/disk/upper,workdir=$MOUNTS/disk/work" \
+  mount -t overlay lab -o "lowerdir=$LOWER,upperdir=$MOUNTS/disk/upper,workdir=$MOUNTS/disk/work" \
     "$MOUNTS/root"
   if ! [ -e "$MOUNTS/disk/seeded" ]; then
     cp -r --preserve=mode "$SEED/." "$MOUNTS/root/"
@@ -99,6 +99,16 @@ def disk_is_free(plan: Plan, host: str) -> bool:
     return True
 
 
+def _image_size(plan: Plan, host: str) -> int:
+    # ext4 keeps 2 to 4 % and its journal for itself: add them, so that `df` shows what was asked.
+    return int(plan.machine(host).disk * 1.04) + 64 * 2**20
+
+
+def disk_fits(plan: Plan, host: str) -> bool:
+    """Whether the host's disk has the size that the inventory gives it now."""
+    return plan.disk_of(host).stat().st_size == _image_size(plan, host)
+
+
 def make_disk(plan: Plan, host: str) -> None:
     """Make a host's disk: a sparse file with ext4 on it, of at least the size promised."""
     image = plan.disk_of(host)
@@ -108,8 +118,7 @@ def make_disk(plan: Plan, host: str) -> None:
     unfinished = image.with_suffix(".unfinished")
     unfinished.unlink(missing_ok=True)
     with unfinished.open("wb") as file:
-        # ext4 keeps 2 to 4 % and its journal for itself: add them, so that `df` shows the size.
-        file.truncate(int(plan.machine(host).disk * 1.04) + 64 * 2**20)
+        file.truncate(_image_size(plan, host))
     run(
         "mkfs.ext4",
         "-q",
@@ -132,7 +141,7 @@ def start(plan: Plan, host: str, base: Path) -> None:
         "PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
         "IMAGE": str(plan.disk_of(host)),
         "MOUNTS": str(mounts),
-        "BASE": str(base),
+        "LOWER": f"{base}:{packages.layer(plan)}",
         "SEED": str(ssh.seed(plan, plan.machine(host))),
         "LOGIN": USER,
         # The same control groups inside on every machine, and net.* of /proc/sys to be set.

@@ -150,6 +150,18 @@ def alone(path: Path, place: str, say: Callable[[str], None], *, wait: bool) -> 
         os.close(fd)
 
 
+def suite_of(base: Path) -> str:
+    """The suite of a base image."""
+    return base.name.split("-")[1]
+
+
+def mirror_of(base: Path) -> tuple[str, int]:
+    """The host and the port that a base image's first package source is fetched from."""
+    text = (base / "etc/apt/sources.list").read_text()
+    url = urlsplit(next(word for word in text.split() if "://" in word))
+    return url.hostname or "", url.port or (443 if url.scheme == "https" else 80)
+
+
 def base(suite: str, control_group: Path, say: Callable[[str], None]) -> Path:
     """Return the folder of the suite's base image, built now if it is not there yet.
 

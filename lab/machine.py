@@ -6,34 +6,22 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from lab import host as hosts
-from lab import image, network, require, ssh, uplink
+from lab import image, network, packages, require, ssh, status, uplink
 from lab import plan as plans
 from lab.network import enter
 from lab.shell import LabError, run, together, wait_until
+from lab.status import HostStatus
 
 __all__ = ["HostStatus", "Lab", "LabError", "enter"]
 
 
 def _silent(_: str) -> None:
     """Say nothing: what a program that uses the lab hears by default."""
-
-
-@dataclass(frozen=True)
-class HostStatus:
-    """What a host is like now; `up_since` in seconds since 1970, disk sizes in bytes."""
-
-    host: str
-    state: str  # running, frozen, off, half dead
-    address: str
-    link: str  # up, down
-    up_since: float | None
-    disk_used: int | None
-    disk_size: int | None
 
 
 @dataclass(frozen=True)
@@ -55,11 +43,11 @@ class Lab:
     def up(self, suite: str | None = None) -> None:
         """Bring every host up, bare if it is new; hosts that run are left alone.
 
-        `suite` is bookworm or trixie (default: $SUITE, then bookworm).
+        `suite` is bookworm or trixie (default: $SUITE, then what the hosts are, then bookworm).
         """
         require.everything(self.plan)
-        wanted = suite or os.environ.get("SUITE") or image.SUITES[0]
-        if wanted not in image.SUITES:
+        wanted = suite or os.environ.get("SUITE")
+        if wanted not in (None, *image.SUITES):
             raise LabError(
                 "SUITE", f"must be {' or '.join(image.SUITES)}, is {wanted!r}", usage=True
             )
@@ -72,6 +60,7 @@ class Lab:
             uplink.build(self.plan)
             names = [machine.name for machine in self.plan.machines]
             together([partial(self._ensure_running, name, base) for name in names])
+            self._look_for_packages(base)
 
     def down(self) -> None:
         """End every host and take away all that the lab made, disks included; keep the images.
@@ -85,6 +74,7 @@ class Lab:
             names = (
                 [path.name for path in group.iterdir() if path.is_dir()] if group.exists() else []
             )
+            self._keep_packages(names)
             for name in names:
                 hosts.end(self.plan, name)
             hosts.kill_group(self.plan)
@@ -94,7 +84,7 @@ class Lab:
                 self.say(f"process {program} still lives in the network that is now gone")
             network.remove(self.plan)
             uplink.remove(self.plan)
-            for folder in ("disks", "seeds"):
+            for folder in ("disks", "seeds", "packages"):
                 shutil.rmtree(self.plan.folder / folder, ignore_errors=True)
             (self.plan.folder / "base").unlink(missing_ok=True)
             shutil.rmtree(self.plan.state, ignore_errors=True)
@@ -102,7 +92,8 @@ class Lab:
 
     def status(self) -> list[HostStatus]:
         """What each host of the inventory is like, in its order."""
-        return [self._status(machine) for machine in self.plan.machines]
+        require.linux_and_root()
+        return [status.of(self.plan, machine) for machine in self.plan.machines]
 
     # --- one host ---
 
@@ -206,18 +197,20 @@ class Lab:
             )
         owner.write_text(f"{self.plan.name}\n")
 
-    def _base(self, suite: str) -> Path:
+    def _base(self, suite: str | None) -> Path:
         """The image the hosts are built on: the one their disks began with, while there are any."""
         record = self.plan.folder / "base"
         if record.exists():
             base = self._recorded_base()
-            if base.name.split("-")[1] != suite:
+            own = image.suite_of(base)
+            if suite not in (None, own):
                 raise LabError(
                     f"lab {self.plan.name}",
-                    f"its hosts are {base.name.split('-')[1]}, not {suite}: take it down first",
+                    f"its hosts are {own}, not {suite}: say SUITE={own}, or take it down first",
                 )
             return base
-        base = image.base(suite, hosts.group(self.plan, "image"), self.say)
+        base = image.base(suite or image.SUITES[0], hosts.group(self.plan, "image"), self.say)
+        packages.lay(self.plan, image.suite_of(base))
         record.write_text(f"{base}\n")
         return base
 
@@ -230,6 +223,24 @@ class Lab:
                 "take the lab down and up again",
             )
         return base
+
+    def _keep_packages(self, names: Sequence[str]) -> None:
+        record = self.plan.folder / "base"
+        inits = [hosts.init(self.plan, name) for name in names]
+        if record.exists():
+            suite = image.suite_of(Path(record.read_text().strip()))
+            packages.keep(suite, [Path(f"/proc/{pid}/root") for pid in inits if pid])
+
+    def _look_for_packages(self, base: Path) -> None:
+        """Say so where a deploy would fail for want of packages."""
+        mirror, port = image.mirror_of(base)
+        probe = f"timeout 5 bash -c ': < /dev/tcp/{mirror}/{port}'"
+        command = self.ssh_command(self.plan.machines[0].name, probe)
+        if subprocess.run(command, capture_output=True, check=False).returncode != 0:
+            self.say(
+                f"warning: the hosts do not reach {mirror}:{port}, so no package can be installed: "
+                "look at this machine's network and firewall"
+            )
 
     def _ensure_running(self, name: str, base: Path) -> None:
         place = f"lab {self.plan.name}: {name}"
@@ -246,6 +257,11 @@ class Lab:
                 network.plug_in(self.plan, machine, uplink.mtu())
                 hosts.make_disk(self.plan, name)
                 hosts.start(self.plan, name, base)
+        if not hosts.disk_fits(self.plan, name):
+            self.say(
+                f"{name}'s disk has another size than the inventory says: it changes when the lab "
+                "is taken down and brought up again"
+            )
         lab, address = self.plan.title, str(machine.address)
 
         def answers() -> bool:
@@ -280,24 +296,3 @@ class Lab:
         for name in names:
             hosts.wait_until_gone(self.plan, name, 20)
             ssh.hang_up(self.plan, name)
-
-    def _status(self, machine: plans.Machine) -> HostStatus:
-        name, since, used, size = machine.name, None, None, None
-        pid = hosts.init(self.plan, name)
-        if pid is not None:
-            since = Path(f"/proc/{pid}").stat().st_ctime
-            disk = os.statvfs(f"/proc/{pid}/root")
-            used = (disk.f_blocks - disk.f_bfree) * disk.f_frsize
-            size = disk.f_blocks * disk.f_frsize
-        state = "running" if pid else "half dead" if hosts.runs(self.plan, name) else "off"
-        if hosts.is_frozen(self.plan, name):
-            state = "frozen"
-        up = network.exists(self.plan.title) and network.link_is_up(self.plan, name)
-        return HostStatus(
-            name, state, str(machine.address), "up" if up else "down", since, used, size
-        )
-
-
-def as_dicts(statuses: Sequence[HostStatus]) -> list[dict[str, object]]:
-    """The same as plain data, for JSON."""
-    return [asdict(status) for status in statuses]
