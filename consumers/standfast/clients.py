@@ -115,7 +115,8 @@ def _made(
     conf: dict[str, Any] = dict(settings)
     conf["bootstrap.servers"] = ",".join(bootstrap)
     conf.setdefault("client.id", "standfast")
-    conf.update((name.replace("_", "."), value) for name, value in more.items())
+    for name, value in more.items():  # callbacks (on_commit) keep their names
+        conf[name if callable(value) else name.replace("_", ".")] = value
     try:
         return kind(conf, logger=_logger("kafka"))
     except KafkaException as error:

@@ -109,7 +109,9 @@ def disk_write(directory: str) -> None:
     Not bounded (the kernel does not let go of a process that waits for a disk): ask from a
     thread, and look at how long it has been asking.
     """
-    file = os.open(Path(directory) / DISK_FILE, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    # Root writes where another user may: never through a link that was put there.
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    file = os.open(Path(directory) / DISK_FILE, flags, 0o644)
     try:
         os.write(file, f"{time.time():020.6f}\n".encode())
         os.fsync(file)

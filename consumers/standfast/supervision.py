@@ -121,6 +121,28 @@ class Starts:
             say(f"{self._path}: cannot note a start: {error}")
 
 
+class Sparing:
+    """Decides whether a line that repeats is news: once per change, then now and then."""
+
+    def __init__(self, again: float) -> None:
+        """`again`: seconds after which the same is worth saying once more."""
+        self._again = again
+        self._said: dict[str, tuple[str, float]] = {}
+
+    def now(self, subject: str, state: str) -> bool:
+        """Whether to say now that `subject` is in `state`."""
+        before, at = self._said.get(subject, ("", -self._again))
+        now = time.monotonic()
+        if state == before and now - at < self._again:
+            return False
+        self._said[subject] = (state, now)
+        return True
+
+    def over(self, subject: str) -> None:
+        """The subject is well again: its next trouble is news."""
+        self._said.pop(subject, None)
+
+
 def say(line: str, priority: int = 6) -> None:
     """One line to the journal. `priority` as in syslog: 2 critical, 3 error, 4 warning, 6 info.
 
