@@ -25,7 +25,7 @@ ARCHIVES = {
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Build what is not up to date; returns the exit code (1: a person has to act, 2: wrong use)."""
+    """Build what is not up to date; returns 1 where somebody has to act."""
     parser = argparse.ArgumentParser(
         prog="python -m dist",
         description=dist.__doc__,

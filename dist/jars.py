@@ -195,13 +195,15 @@ def _run_maven(archive: str, temp: Path) -> dict[str, str]:
 
 def _reason(output: str, archive: str) -> str:
     """One sentence out of Maven's page of errors."""
+    if "No space left" in output:
+        return f"could not fetch the jars of {archive}, the disk is full: make room and run again"
+    if re.search(r"Could not transfer|Unknown host|Connect(ion)? (to|timed)|offline mode", output):
+        hint = "are the network, and a proxy in ~/.m2/settings.xml, in order? Run again"
+        return f"cannot reach its repository for the jars of {archive}: {hint}"
     lines = [re.sub(r"\x1b\[[0-9;]*m", "", line).strip() for line in output.splitlines()]
     errors = [line.removeprefix("[ERROR]").strip() for line in lines if line.startswith("[ERROR]")]
     first = (errors or [line for line in lines if line] or ["it said nothing"])[0]
-    hint = "is the network, or Maven's proxy in ~/.m2/settings.xml, in order?"
-    if "No space left" in output:
-        hint = "the disk is full"
-    return f"could not fetch the jars of {archive} ({first[:300]}); {hint} Run again"
+    return f"could not fetch the jars of {archive}: {first[:300]}"
 
 
 def _coordinates(listing: str) -> dict[str, str]:

@@ -25,9 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 CONSUMERS = ROOT / "consumers"
 CACHE = ROOT / "build/cache"
 PYTHONS = {"3.11": "Debian 12", "3.12": "Ubuntu 24.04", "3.13": "Debian 13"}
-GLIBC = (
-    36  # Debian 12 has glibc 2.36, the oldest of these systems: no wheel may ask for a newer one
-)
+GLIBC = 36  # Debian 12's glibc is 2.36, the oldest of these: no wheel may ask for a newer one
 EPOCH = str(archive.MTIME)
 PIP_SECONDS = 600
 _LAUNCHER = """\
