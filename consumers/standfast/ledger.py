@@ -195,3 +195,33 @@ def _sync_directory(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+@dataclass(slots=True)
+class LedgerPauses:
+    """How long acknowledgements stood still, by the ledger's times (seconds)."""
+
+    longest: float = 0.0
+    longest_at: int = 0  # Unix ms: when the longest one ended
+    by_partition: dict[int, float] = field(default_factory=dict)
+    slowest: float = 0.0  # the slowest single acknowledgement
+
+
+def pauses(lines: Iterable[Acknowledgement]) -> LedgerPauses:
+    """The longest pauses within runs: what lies between two runs is not the cluster's."""
+    result = LedgerPauses()
+    last: dict[int, int] = {}
+    previous: Acknowledgement | None = None
+    for line in lines:
+        if previous is None or previous.run != line.run:
+            last.clear()
+        elif (pause := (line.at - previous.at) / 1000) > result.longest:
+            result.longest, result.longest_at = pause, line.at
+        if line.partition in last:
+            pause = (line.at - last[line.partition]) / 1000
+            before = result.by_partition.get(line.partition, 0.0)
+            result.by_partition[line.partition] = max(before, pause)
+        last[line.partition] = line.at
+        result.slowest = max(result.slowest, line.latency / 1000)
+        previous = line
+    return result

@@ -69,7 +69,8 @@ class PostgresSink(Sink):
             if self._create:
                 with self._bounded():
                     self._make()
-            else:
+            else:  # one snapshot for all that is read
+                self._execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", ())
                 check_version(self._execute("SELECT version FROM standfast_schema", ()), self.name)
         except psycopg.Error as error:
             self.close()
@@ -126,7 +127,7 @@ class PostgresSink(Sink):
         """See Sink."""
         self.open()
         assert self._connection is not None
-        with self._connection.transaction(), self._connection.cursor("rows") as cursor:
+        with self._connection.cursor("rows") as cursor:
             cursor.itersize = 10_000
             yield from cursor.execute(_numbered(query), parameters)
 

@@ -117,7 +117,10 @@ class Sink(ABC):
 
     @abstractmethod
     def rows(self, query: str, parameters: Sequence[Any] = ()) -> Iterator[Row]:
-        """Stream what a query finds, with flat memory; ? stands for a parameter."""
+        """Stream what a query finds, with flat memory; ? stands for a parameter.
+
+        For a sink opened to read: all queries see the sink as it was when it was opened.
+        """
 
     @abstractmethod
     def _begin(self) -> None: ...

@@ -41,6 +41,7 @@ class SqliteSink(Sink):
                 self._make(connection)
             else:
                 connection.execute("PRAGMA query_only = ON")
+                connection.execute("BEGIN")  # one snapshot for all that is read
                 check_version(self._execute("SELECT version FROM standfast_schema", ()), self.name)
         except sqlite3.Error as error:
             self.close()

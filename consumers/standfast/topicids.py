@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 LOOK_SECONDS = 5.0  # how often the brokers are asked again …
 HURRY_SECONDS = 0.5  # … and how often while an id is wanted
 ANSWER_SECONDS = 3.0
+PATIENCE_SECONDS = 1.0
 
 
 class TopicIds:
@@ -31,8 +32,12 @@ class TopicIds:
         self._changed: set[str] = set()
 
     def of(self, topic: str) -> str:
-        """The topic's id. Raises Unavailable while it is not known."""
+        """The topic's id, waited for a moment. Raises Unavailable while it is not known."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
         self.look()
+        while self._answered.get(topic, -1.0) < self._trust_from and time.monotonic() < deadline:
+            time.sleep(0.01)  # an answer takes some milliseconds: after each assignment, no more
+            self.look()
         if self._answered.get(topic, -1.0) < self._trust_from:
             raise Unavailable(f"the id of topic {topic} is not known yet")
         return self._ids[topic]
