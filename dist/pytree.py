@@ -206,5 +206,9 @@ def _reason(output: str) -> str:
         )
     if re.search(r"NewConnectionError|NameResolutionError|ConnectTimeout|ProxyError", output):
         return "pip cannot reach its index: is the network in order? Run again"
+    if "Hashes are required" in output:
+        return "a package has no hash: make the file with pip-compile --generate-hashes"
+    if match := re.search(r"satisfies the requirement (\S+)", output):
+        return f"{match[1]}: there is no wheel of it for this Python, and only wheels are taken"
     errors = [line[6:].strip() for line in output.splitlines() if line.startswith("ERROR:")]
     return f"pip: {errors[0] if errors else output.strip()[-200:] or 'it said nothing'}"

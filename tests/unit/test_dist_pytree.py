@@ -53,8 +53,13 @@ def test_a_missing_requirements_file_is_refused(tmp_path: Path) -> None:
         ("OSError: [Errno 28] No space left on device", "the disk is full: make room and run"),
         (
             "ERROR: Hashes are required in --require-hashes mode, but they are missing from …\n",
-            "pip: Hashes are required in --require-hashes mode",
+            "a package has no hash: make the file with pip-compile --generate-hashes",
         ),
+        (
+            "ERROR: No version satisfies the requirement a==1 (from",
+            "a==1: there is no wheel of it for this Python, and only wheels are taken",
+        ),
+        ("ERROR: another thing", "pip: another thing"),
         ("", "pip: it said nothing"),
     ],
 )
