@@ -1,1 +1,1 @@
-"""The knowledge, pure: the inventory, the settings and their reasons. No sockets, no SSH, no clock."""
+"""The knowledge, pure: inventory, settings, their reasons. No sockets, no SSH, no clock."""

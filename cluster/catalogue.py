@@ -9,23 +9,36 @@ An entry of cluster/catalogue/*.yml has
   aliases  other names of the same setting, each with its unit as a multiple of this one's
   safe     a rule {equals | one_of | at_least | at_most, why}: breaking it needs accept_risk
   limit    the same, but breaking it is refused
-The settings of librdkafka's clients are read from the package that runs on the hosts.
+The settings of librdkafka's clients are read from the package that runs on the hosts, their second
+names from cluster/names/librdkafka.json.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from cluster.problems import InventoryError, Problem
+
 HERE = Path(__file__).resolve().parent
 CLIENTS = HERE.parent / "consumers" / "standfast" / "settings"
-KINDS = ("broker", "zookeeper", "topic", "producer", "consumer")
+# Which list of legal names each kind of setting has, in cluster/names.
+NAMES = {
+    "broker": "kafka-broker.json",
+    "zookeeper": "zookeeper.json",
+    "topic": "kafka-topic.json",
+    "producer": "librdkafka.json",
+    "consumer": "librdkafka.json",
+}
+KINDS = tuple(NAMES)
+CLIENT_KINDS = ("producer", "consumer")
 
 
 @dataclass(frozen=True)
@@ -81,27 +94,51 @@ class Catalogue:
 
 
 @cache
+def names(kind: str) -> dict[str, dict[str, Any]]:
+    """Every legal setting of `kind`, one of KINDS, with its "type", "default", "valid" and more.
+
+    Raises InventoryError where the list is missing: it is part of the repository.
+    """
+    path = HERE / "names" / NAMES[kind]
+    try:
+        found: dict[str, dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InventoryError([Problem("", f"cannot be read: {error}")], path) from None
+    return found
+
+
+@cache
 def catalogue(kind: str) -> Catalogue:
     """The catalogue of `kind`, one of KINDS."""
     raw = yaml.safe_load((HERE / "catalogue" / f"{kind}.yml").read_text(encoding="utf-8"))
-    entries = [
-        _entry(item, section["title"]) for section in raw["sections"] for item in section["settings"]
-    ]
+    entries = [_entry(item, part["title"]) for part in raw["sections"] for item in part["settings"]]
     checked = [_entry(item, None) for item in raw["also_checked"]]
-    if kind in ("producer", "consumer"):
+    if kind in CLIENT_KINDS:
         rules = {entry.name: entry for entry in checked}
         for name, value, reason, title in read_properties(CLIENTS / f"{kind}.properties"):
             rule = rules.pop(name, None)
-            entries.append(
-                Entry(name, title, value, reason,
-                      safe=rule.safe if rule else None, limit=rule.limit if rule else None)
-            )  # fmt: skip
+            written = Entry(name, title, value, reason)
+            if rule is not None:
+                written = replace(rule, section=title, value=value, reason=reason)
+            entries.append(written)
         checked = list(rules.values())
+        entries, checked = [_aliased(e) for e in entries], [_aliased(e) for e in checked]
     plugins = raw["plugins"]
     return Catalogue(
         kind, raw["file"], raw["version"], (*entries, *checked),
         tuple(plugins["names"]), tuple(plugins["prefixes"]),
     )  # fmt: skip
+
+
+def _aliased(entry: Entry) -> Entry:
+    """`entry` with the other names that librdkafka has for the same setting."""
+    known = names("producer")
+
+    def main(name: str) -> str:
+        return known.get(name, {}).get("alias_of") or name
+
+    same = {name: 1 for name in known if name != entry.name and main(name) == main(entry.name)}
+    return replace(entry, aliases={**same, **entry.aliases})
 
 
 def _entry(raw: Mapping[str, Any], section: str | None) -> Entry:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -13,14 +13,13 @@ from cluster.problems import Problem, did_you_mean, shown
 S = TypeVar("S", bound=shapes.Shape)
 REQUIRED = ("name", "ssh", "promise", "hosts", "kafka", "zookeeper", "topics", "consumers")
 OPTIONAL = ("lab", "witnesses", "databases", "ports", "sinks", "feed", "accept_risk")
-TOPIC_NAME = re.compile(r"[A-Za-z0-9._-]{1,249}")
-HOST_NAME = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)(\.(?!-)[a-z0-9-]{1,63}(?<!-))*")
 
 
 @dataclass
 class Draft:
     """The entries by name; `problems` is what was found so far."""
 
+    raw: Mapping[str, Any]
     problems: list[Problem] = field(default_factory=list)
     name: str | None = None
     lab: str | None = None
@@ -42,6 +41,23 @@ class Draft:
         """Note that something is wrong at `path`."""
         self.problems.append(Problem(path, message))
 
+    def entries(self, section: str) -> Mapping[str, Any]:
+        """What stands under `section`, as it was written."""
+        entries = self.raw.get(section)
+        return entries if isinstance(entries, Mapping) else {}
+
+    def overrides(self) -> Iterator[tuple[str, str, dict[str, str]]]:
+        """Kind, path and values of every `settings:`, whatever else is wrong with its entry."""
+        for kind, section in (
+            ("broker", "kafka"),
+            ("zookeeper", "zookeeper"),
+            ("producer", "feed"),
+        ):
+            yield kind, f"{section}.settings", shapes.values(self.entries(section))
+        for kind, section in (("topic", "topics"), ("consumer", "consumers")):
+            for name, entry in self.entries(section).items():
+                yield kind, f"{section}.{name}.settings", shapes.values(entry)
+
     def refused(self, path: str) -> bool:
         """Whether something at `path` itself is wrong already."""
         return any(problem.path == path for problem in self.problems)
@@ -49,7 +65,7 @@ class Draft:
 
 def draft(raw: Mapping[str, Any]) -> Draft:
     """Every entry of `raw` in its shape; what has none is a problem, and None."""
-    d = Draft()
+    d = Draft(raw)
     known = (*REQUIRED, *OPTIONAL)
     for key in raw:
         if key not in known:
@@ -67,16 +83,18 @@ def draft(raw: Mapping[str, Any]) -> Draft:
     d.zookeeper = _one(d, raw, "zookeeper", shapes.Server)
     d.ports = _one(d, {"ports": raw.get("ports") or {}}, "ports", shapes.Ports)
     d.feed = _one(d, {"feed": raw.get("feed") or {}}, "feed", shapes.Feed)
-    d.hosts = _each(d, raw, "hosts", shapes.Host)
-    d.witnesses = _each(d, raw, "witnesses", shapes.Witness)
-    d.databases = _each(d, raw, "databases", shapes.Database)
-    d.topics = _each(d, raw, "topics", shapes.Topic)
-    for name, entry in _entries(d, raw, "sinks").items():
+    d.hosts = _each(d, "hosts", shapes.Host)
+    d.witnesses = _each(d, "witnesses", shapes.Witness)
+    d.databases = _each(d, "databases", shapes.Database)
+    d.topics = _each(d, "topics", shapes.Topic)
+    for name, entry in _entries(d, "sinks").items():
         d.sinks[name] = _sink(d, entry, f"sinks.{name}")
-    for name, entry in _entries(d, raw, "consumers").items():
-        script = isinstance(entry, dict) and not {"command", "files"}.isdisjoint(entry)
-        shape = shapes.Script if script else shapes.Collector
-        d.consumers[name] = shapes.fit(shape, entry, f"consumers.{name}", d.problems)
+    for name, entry in _entries(d, "consumers").items():
+        path = f"consumers.{name}"
+        if isinstance(entry, Mapping) and not {"command", "files"}.isdisjoint(entry):
+            d.consumers[name] = shapes.fit(shapes.Script, entry, path, d.problems)
+        else:
+            d.consumers[name] = shapes.fit(shapes.Collector, entry, path, d.problems)
     _risks(d, raw.get("accept_risk"))
     return d
 
@@ -100,22 +118,17 @@ def _one(d: Draft, raw: Mapping[str, Any], key: str, shape: type[S]) -> S | None
     return shapes.fit(shape, raw.get(key), key, d.problems)
 
 
-def _entries(d: Draft, raw: Mapping[str, Any], section: str) -> Mapping[str, Any]:
-    entries = raw.get(section)
-    if entries is None:
-        return {}
-    if not isinstance(entries, Mapping):
-        d.problem(section, f"must be a mapping of names, is {shown(entries)}")
-        return {}
-    return entries
+def _entries(d: Draft, section: str) -> Mapping[str, Any]:
+    written = d.raw.get(section)
+    if written is not None and not isinstance(written, Mapping):
+        d.problem(section, f"must be a mapping of names, is {shown(written)}")
+    return d.entries(section)
 
 
-def _each(
-    d: Draft, raw: Mapping[str, Any], section: str, shape: type[S]
-) -> dict[str, S | None]:
+def _each(d: Draft, section: str, shape: type[S]) -> dict[str, S | None]:
     return {
         name: shapes.fit(shape, entry, f"{section}.{name}", d.problems)
-        for name, entry in _entries(d, raw, section).items()
+        for name, entry in _entries(d, section).items()
     }
 
 

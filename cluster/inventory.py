@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from cluster import checks, safety, shapes
-from cluster.disk import check_disk
 from cluster.draft import Draft, draft
 from cluster.model import (
     Cluster,
@@ -48,7 +47,6 @@ def load(path: Path, root: Path = ROOT) -> Cluster:
     d = draft(read(path))
     checks.check(d, root)
     risks = safety.check(d)
-    check_disk(d)
     if d.problems:
         raise InventoryError(_in_order(d), path)
     return _cluster(d, path.resolve(), root, risks)

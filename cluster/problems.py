@@ -10,7 +10,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Problem:
-    """`path` is the place inside the inventory (`topics.trades.partitions`), "" for the whole file."""
+    """`path` is the place inside the inventory (`topics.trades.partitions`), "" for all of it."""
 
     path: str
     message: str
@@ -20,7 +20,7 @@ class Problem:
 
 
 class InventoryError(Exception):
-    """An inventory that cannot be used; str() gives one line a problem, each with the file's name."""
+    """An inventory that cannot be used; str() is one line a problem, each with the file's name."""
 
     def __init__(self, problems: Iterable[Problem], file: Path | str) -> None:
         self.problems = list(problems)

@@ -44,7 +44,8 @@ def zookeeper_settings(cluster: Cluster, machine: Host | Witness) -> list[Settin
 
 def topic_settings(cluster: Cluster, topic: Topic) -> list[Setting]:
     """What is set on `topic` itself."""
-    facts = {**cluster_facts(cluster), **broker_defaults(cluster_facts(cluster), cluster.kafka.settings)}
+    facts = cluster_facts(cluster)
+    facts |= broker_defaults(facts, cluster.kafka.settings)
     path = f"topics.{topic.name}.settings"
     settings = _settings(cluster, catalogue("topic"), facts, topic.settings, path)
     # A topic that follows the brokers in an accepted risk carries its reason too.
@@ -119,7 +120,8 @@ def _settings(
             value = left.pop(name)
             default = f"{entry.name}={fill(entry.value, facts)}"
             reason = f"Set by the inventory ({path}.{name}), in place of {default}: {reason}"
-            rows.append(Setting(name, value, reason, entry.section, _risk(cluster, f"{path}.{name}")))
+            risk = _risk(cluster, f"{path}.{name}")
+            rows.append(Setting(name, value, reason, entry.section, risk))
         elif entry.each == "voter":
             rows += _per_voter(cluster, entry.name, entry.value, reason, entry.section, facts)
         else:
@@ -139,8 +141,10 @@ def _per_voter(
         return Setting(fill(name, own), fill(value, own), text, section)
 
     first, *others = cluster.voters.values()
-    named = [(v, f"{v.name}, a witness." if isinstance(v, Witness) else f"{v.name}.") for v in others]
-    return [of(first, f"{reason} This one is {first.name}."), *(of(v, text) for v, text in named)]
+    return [
+        of(first, f"{reason} This one is {first.name}."),
+        *(of(v, f"{v.name}{', a witness' if isinstance(v, Witness) else ''}.") for v in others),
+    ]
 
 
 def _risk(cluster: Cluster, path: str) -> str | None:

@@ -43,7 +43,8 @@ def _address(text: str) -> str:
         raise ValueError("must be an IPv4 address such as 10.0.0.11") from None
     if address.is_loopback:
         raise ValueError("must be an address that the other machines reach, not loopback")
-    if address.is_unspecified or address.is_multicast or address.is_link_local or address.is_reserved:
+    nobodys = (address.is_unspecified, address.is_multicast, address.is_link_local)
+    if any(nobodys) or address.is_reserved:
         raise ValueError("must be the address of one machine")
     return text
 
@@ -99,7 +100,8 @@ BrokerId = Annotated[int, Field(ge=0, le=1000, description="the broker's number,
 VoterId = Annotated[int, Field(ge=1, le=255, description="the voter's number, 1 to 255")]
 Value = Annotated[str, BeforeValidator(_setting)]
 Settings = Annotated[dict[str, Value], BeforeValidator(_or_empty)]
-User = Annotated[str, AfterValidator(_matching(r"[a-z_][a-z0-9_-]{0,31}", "a user's name such as ops"))]
+USER = _matching(r"[a-z_][a-z0-9_-]{0,31}", "a user's name such as ops")
+User = Annotated[str, AfterValidator(USER)]
 TopicNames = Annotated[list[str], Field(min_length=1, description="a list of topics")]
 ADDRESS = Field(description="an IPv4 address such as 10.0.0.11")
 DISK = Field(default=None, description="a size such as 500GB")
@@ -191,7 +193,7 @@ class Script(Shape):
 
 class AcceptRisk(Shape):
     setting: Text = Field(description="the path of the setting, such as promise.retention_days")
-    reason: Text = Field(description="why the risk is taken")
+    reason: str = Field(description="why the risk is taken")
 
 
 S = TypeVar("S", bound=Shape)
@@ -216,6 +218,18 @@ def fit(shape: type[S], raw: object, path: str, problems: list[Problem]) -> S | 
         return None
 
 
+def values(raw: object) -> dict[str, str]:
+    """The `settings` of an entry, as far as each value can be one; fit() tells of the others."""
+    settings = raw.get("settings") if isinstance(raw, Mapping) else None
+    found: dict[str, str] = {}
+    for name, value in settings.items() if isinstance(settings, Mapping) else ():
+        try:
+            found[str(name)] = _setting(value)
+        except ValueError:
+            continue
+    return found
+
+
 def _problem(error: ErrorDetails, path: str, shape: type[Shape]) -> Problem:
     for part in error["loc"]:
         path += f"[{part}]" if isinstance(part, int) else f".{part}"
@@ -237,4 +251,3 @@ def _problem(error: ErrorDetails, path: str, shape: type[Shape]) -> Problem:
     }
     must = words.get(kind, error["msg"])
     return Problem(path, f"{must}, is {shown(value) if value != [] else 'empty'}")
-

@@ -63,7 +63,9 @@ def read(path: Path, shown_as: Path | str | None = None) -> dict[str, Any]:
     except yaml.YAMLError as error:  # a character that YAML does not allow
         raise refuse(Problem("", f"is not YAML: {' '.join(str(error).split())}")) from None
     if node is None:
-        raise refuse(Problem("", "is empty; inventory/production.example.yml shows what belongs in it"))
+        raise refuse(
+            Problem("", "is empty; inventory/production.example.yml shows what belongs there")
+        )
     problems: list[Problem] = []
     tree = _value(node, "", problems, ())
     if problems:
