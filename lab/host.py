@@ -8,6 +8,7 @@ import fcntl
 import os
 import signal
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 
 from lab import packages, ssh
@@ -57,7 +58,8 @@ def group(plan: Plan, host: str | None = None) -> Path:
     return root / plan.title / host if host else root / plan.title
 
 
-def _processes(folder: Path) -> list[int]:
+def processes(folder: Path) -> list[int]:
+    """The numbers of all processes in a control group and below it."""
     found = []
     for path, _, _ in os.walk(folder):  # which passes over groups that end meanwhile
         try:
@@ -67,7 +69,7 @@ def _processes(folder: Path) -> list[int]:
     return found
 
 
-def _is_init(pid: int) -> bool:
+def is_init(pid: int) -> bool:
     """Whether a process is number 1 of a process namespace below this one."""
     try:
         status = Path(f"/proc/{pid}/status").read_text()
@@ -79,12 +81,12 @@ def _is_init(pid: int) -> bool:
 
 def init(plan: Plan, host: str) -> int | None:
     """The process that is number 1 inside the host, or None when the host is off."""
-    return next((pid for pid in _processes(group(plan, host)) if _is_init(pid)), None)
+    return next((pid for pid in processes(group(plan, host)) if is_init(pid)), None)
 
 
 def runs(plan: Plan, host: str) -> bool:
     """Whether any process of the host is there, whole or half dead."""
-    return bool(_processes(group(plan, host)))
+    return bool(processes(group(plan, host)))
 
 
 def disk_is_free(plan: Plan, host: str) -> bool:
@@ -131,12 +133,22 @@ def make_disk(plan: Plan, host: str) -> None:
     unfinished.rename(image)
 
 
+def _make_group(plan: Plan, host: str) -> None:
+    own, lab = group(plan, host), group(plan)
+    own.mkdir(parents=True, exist_ok=True)
+    for controller in (lab / "cgroup.controllers").read_text().split():
+        if controller in ("cpu", "io", "memory", "pids"):
+            # Where the machine cannot give a host its limits, deploy and verify find that out.
+            with suppress(OSError):
+                (lab / "cgroup.subtree_control").write_text(f"+{controller}")
+
+
 def start(plan: Plan, host: str, base: Path) -> None:
     """Boot a host whose disk and network are ready; returns at once."""
     mounts = plan.state / host
     for folder in ("disk", "root"):
         (mounts / folder).mkdir(parents=True, exist_ok=True)
-    group(plan, host).mkdir(parents=True, exist_ok=True)
+    _make_group(plan, host)
     environment = {
         "PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"),
         "IMAGE": str(plan.disk_of(host)),
@@ -174,7 +186,7 @@ def last_words(plan: Plan, host: str) -> str:
 
 def cut_disk(plan: Plan, host: str) -> None:
     """Make the disk stop dead: what was not flushed to it by now is lost, as in a power cut."""
-    for pid in _processes(group(plan, host)):
+    for pid in processes(group(plan, host)):
         disk = Path(f"/proc/{pid}/root{plan.state}/{host}/disk")
         if (disk / "upper").is_dir():
             fd = os.open(disk, os.O_RDONLY | os.O_DIRECTORY)

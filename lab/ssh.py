@@ -17,8 +17,16 @@ def prepare(plan: Plan) -> None:
     for machine in plan.machines:
         public = _key(keys / machine.name, machine.name).split()
         known.append(f"{machine.name},{machine.address} {public[0]} {public[1]}\n")
-    (plan.folder / "known_hosts").write_text("".join(known))
-    (plan.folder / "ssh_config").write_text(_config(plan))
+    _write(plan.folder / "known_hosts", "".join(known))
+    _write(plan.folder / "ssh_config", _config(plan))
+
+
+def _write(path: Path, text: str) -> None:
+    """At once, and only if it differs: another program may be reading the file."""
+    if not path.exists() or path.read_text() != text:
+        unfinished = path.with_name(f"{path.name}.unfinished")
+        unfinished.write_text(text)
+        unfinished.rename(path)
 
 
 def sockets(plan: Plan) -> Path:
