@@ -119,7 +119,7 @@ def test_hosts_know_each_other_by_name_and_themselves_by_their_own_address(lab: 
     assert shell(lab, "one", "getent hosts one two").split() == [
         "198.18.77.11", "one", "198.18.77.12", "two",
     ]  # fmt: skip
-    assert "1 received" in shell(lab, "one", "ping -c1 -W2 two")
+    assert "1 received" in shell(lab, "one", "sudo ping -c1 -W2 two")
 
 
 def test_up_again_leaves_running_hosts_alone_and_boots_the_dead(lab: Lab) -> None:
