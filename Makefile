@@ -26,8 +26,11 @@ tools: # what apt installs; only asked for where something is missing
 dist: setup ## build the Kafka, ZooKeeper and Python archives (pinned by checksum)
 	@$(VENV)python -m dist
 
-lab-up: setup ## three hosts, two witnesses and a database on this machine
+lab-up: setup build/lab/postgresql.password ## three hosts, two witnesses and a database on this machine
 	@$(VENV)python -m lab up
+
+build/lab/postgresql.password:
+	@mkdir -p $(@D) && umask 077 && openssl rand -hex 16 > $@
 
 lab-down: setup ## take the lab away, with all that it made
 	@$(VENV)python -m lab down

@@ -24,11 +24,11 @@ def machine() -> Machine:
 
 
 @cache
-def _sets_of(name: str) -> dict[str, FileSet]:
+def _rendered(name: str) -> dict[str, FileSet]:
     cluster = connect.cluster()
     return {s.service: s for s in file_sets(cluster, cluster.machines[name], artifacts())}
 
 
-def sets() -> dict[str, FileSet]:
+def rendered() -> dict[str, FileSet]:
     """The rendered sets of this machine, by service, in the order in which the services start."""
-    return _sets_of(host.name)
+    return _rendered(host.name)

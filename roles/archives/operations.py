@@ -36,6 +36,8 @@ def commands(artifact: Artifact, upload: str, checksum: str) -> list[str]:
         f"mkdir -p {new}",
         f"tar -C {new} -xf {upload} --strip-components={artifact.strip} --no-same-owner",
         f"if [ -d {new}/lib ] && [ ! -e {new}/libs ]; then ln -s lib {new}/libs; fi",
+        # Python's own libraries are compiled once, here: a service cannot write beside them.
+        f"if [ -x {new}/bin/standfast ]; then python3 -m compileall -q {new}/lib; fi",
         f"touch {new}/.whole",
         "sync",
         f"mv {new} {artifact.path}",

@@ -33,7 +33,7 @@ def configure() -> None:
     hosts_file(name="Name every machine in /etc/hosts", addresses=addresses)
     if isinstance(roles.machine(), Database):
         return
-    base = roles.sets()["base"]
+    base = roles.rendered()["base"]
     stage(name="Stage the base's files", sets=[base])
     settable = host.get_fact(Settable)
     commands = ["systemd-sysusers"]

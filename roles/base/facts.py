@@ -40,7 +40,9 @@ class HostsFile(FactBase[str]):
 class Settable(FactBase[dict[str, bool]]):
     """Which of the kernel's and the clock's settings this host can take; a container often cannot."""
 
-    default = dict
+    @staticmethod
+    def default() -> dict[str, bool]:
+        return {"sysctl": False, "clock": False}
 
     def command(self) -> str:
         return (

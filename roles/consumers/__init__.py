@@ -16,6 +16,6 @@ def start() -> None:
         sentence = f"consumer-{name} was not ready within 60 s: journalctl -u consumer-{name}"
         activate(
             name=f"Start {name}",
-            wanted=roles.sets()[name],
+            wanted=roles.rendered()[name],
             wait=f"{wait} || {{ echo '{sentence}' >&2; exit 1; }}",
         )

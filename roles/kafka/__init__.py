@@ -14,6 +14,6 @@ WAIT = "/bin/standfast wait /etc/standfast/probe/staged/probe.toml kafka --all-b
 def start() -> None:
     activate(
         name="Start Kafka, and wait until every broker is registered",
-        wanted=roles.sets()["kafka"],
+        wanted=roles.rendered()["kafka"],
         wait=roles.artifacts().host.path + WAIT,
     )

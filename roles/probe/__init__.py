@@ -10,4 +10,4 @@ from roles.sets.operations import activate
 
 @deploy("Start the probe")
 def start() -> None:
-    activate(name="Start the probe", wanted=roles.sets()["probe"])
+    activate(name="Start the probe", wanted=roles.rendered()["probe"])

@@ -20,13 +20,13 @@ from roles.sets.operations import stage
 
 @deploy("Stage the configuration")
 def configure() -> None:
-    stage(name="Stage every set under its fingerprint", sets=[s for s in roles.sets().values() if s.service != "base"])
+    stage(name="Stage every set under its fingerprint", sets=[s for s in roles.rendered().values() if s.service != "base"])
 
 
 def report() -> None:
     """Say what runs on something else than what is staged, and why; the roll makes it live."""
     found = host.get_fact(Sets)
-    for wanted in roles.sets().values():
+    for wanted in roles.rendered().values():
         state = found.get(wanted.service)
         if state and state.active and wanted.unit and state.running != wanted.fingerprint:
             why = ", ".join(changed(wanted, state.current_digests)) or "it was not restarted since"

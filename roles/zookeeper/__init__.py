@@ -31,6 +31,6 @@ def configure() -> None:
 def start() -> None:
     activate(
         name="Start ZooKeeper, and wait until it serves",
-        wanted=roles.sets()["zookeeper"],
+        wanted=roles.rendered()["zookeeper"],
         wait=roles.artifacts().host.path + WAIT,
     )

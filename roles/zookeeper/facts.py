@@ -9,6 +9,8 @@ from pyinfra.api import FactBase
 
 DATA = "/var/lib/zookeeper/data"
 LOG = "/var/lib/zookeeper/log"
+# ZooKeeper looks for it beside its transaction log, where that has a directory of its own (FileTxnSnapLog).
+INITIALIZE = f"{LOG}/initialize"
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,11 @@ class Voter(FactBase[VoterState]):
     def command(self) -> str:
         return (
             f"if [ -s {DATA}/myid ]; then echo myid $(cat {DATA}/myid); fi; "
-            f"if [ -e {DATA}/initialize ]; then echo initialize; fi; "
-            f"find {DATA}/version-2 {LOG}/version-2 -type f -printf 'data\\n' -quit 2>/dev/null || true"
+            f"if [ -e {INITIALIZE} ]; then echo initialize; fi; "
+            f"find {DATA}/version-2 {LOG}/version-2 \\( -name 'snapshot.*' -o -name 'log.*' \\) "
+            "-printf 'data\\n' -quit 2>/dev/null; "
+            # A voter that never had a tree writes epoch -1, one that just began 0.
+            f"if grep -qsEv '^(0|-1)$' {DATA}/version-2/currentEpoch; then echo data; fi"
         )
 
     def process(self, output: Iterable[str]) -> VoterState:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pyinfra import host
 from pyinfra.api import operation
 
-from roles.zookeeper.facts import DATA, LOG, Voter
+from roles.zookeeper.facts import DATA, INITIALIZE, LOG, Voter
 
 FOLDERS = f"install -d -o zookeeper -g zookeeper -m 750 /var/lib/zookeeper {DATA} {LOG}"
 
@@ -35,4 +35,6 @@ def bootstrap() -> Iterator[str]:
     if found.has_data or found.may_begin:
         host.noop("it began already")
         return
-    yield f"{FOLDERS} && touch {DATA}/initialize && chown zookeeper: {DATA}/initialize && sync {DATA}"
+    # A voter that ran before without a tree has written epoch -1, with which an empty tree does not load.
+    yield f"rm -f {DATA}/version-2/currentEpoch {DATA}/version-2/acceptedEpoch"
+    yield f"{FOLDERS} && touch {INITIALIZE} && chown zookeeper: {INITIALIZE} && sync {LOG}"
