@@ -295,6 +295,25 @@ def test_sigkill_never_reaches_a_later_process_of_the_same_number(start: Start) 
     assert server.wait(5) == -signal.SIGKILL
 
 
+@pytest.mark.parametrize(
+    ("said", "code", "active"),
+    [
+        ("MainPID={pid}\\nActiveState=active\\n", 0, True),
+        ("MainPID={pid}\\nActiveState=deactivating\\n", 0, False),
+        ("", 1, None),
+    ],
+)
+def test_only_what_systemd_calls_active_is_active(
+    said: str, code: int, active: bool | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    systemctl = tmp_path / "systemctl"
+    systemctl.write_text(f"#!/bin/sh\nprintf '{said.format(pid=os.getpid())}'\nexit {code}\n")
+    systemctl.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    here = Process(os.getpid(), process.start_of(os.getpid()) or 0)
+    assert process.of_unit("kafka.service") == (None if active is None else (here, active))
+
+
 def test_the_disk_is_never_written_through_a_link(tmp_path: Path) -> None:
     (tmp_path / "victim").write_text("precious")
     (tmp_path / questions.DISK_FILE).symlink_to(tmp_path / "victim")
