@@ -19,6 +19,8 @@ OTHER_SIDE = {"producer": ("C", "consumer"), "consumer": ("P", "producer")}
 # Notations of a range: "[1,...]", "[1,...,9] or -1", "0 .. 1000".
 RANGE = re.compile(r"\[?(-?\d+)(?:,\.\.\.,?| \.\. )(-?\d+)?\]?(?: or (-?\d+))?")
 CHOICE = re.compile(r"\[?([\w.:-]+(?:, [\w.:-]+)+)\]?")
+WHOLE_NUMBER = re.compile(r"-?[0-9]{1,19}")
+NUMBER = re.compile(r"-?[0-9]{1,19}(\.[0-9]+)?")
 SHORT = 8  # so many choices fit into a message
 
 
@@ -48,13 +50,11 @@ def wrong_value(kind: str, name: str, value: str) -> str | None:
     type_, valid = str(found.get("type")).lower(), str(found.get("valid"))
     if type_ in ("bool", "boolean"):
         return None if value in ("true", "false") else f"must be true or false, is {shown(value)}"
-    if type_ in WHOLE:
-        number = whole(value)
-        if number is None:
-            return f"must be a whole number, is {shown(value)}"
-        return _out_of_range(valid, number)
-    if type_ in FRACTION:
-        return None if _is_fraction(value) else f"must be a number, is {shown(value)}"
+    if type_ in WHOLE or type_ in FRACTION:
+        pattern, what = (WHOLE_NUMBER, "whole ") if type_ in WHOLE else (NUMBER, "")
+        if not pattern.fullmatch(value):
+            return f"must be a {what}number, is {shown(value)}"
+        return _out_of_range(valid, value)
     choice = CHOICE.fullmatch(valid)
     if choice is None:
         return None
@@ -76,7 +76,7 @@ def update_mode(name: str) -> str:
 
 def whole(value: str) -> int | None:
     """`value` as a whole number, None where it is none."""
-    return int(value) if re.fullmatch(r"-?[0-9]{1,19}", value) else None
+    return int(value) if WHOLE_NUMBER.fullmatch(value) else None
 
 
 def _find(kind: str, name: str) -> dict[str, Any] | None:
@@ -87,17 +87,15 @@ def _find(kind: str, name: str) -> dict[str, Any] | None:
     return next((known[pattern] for pattern in patterns), None)
 
 
-def _is_fraction(value: str) -> bool:
-    return re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value) is not None
-
-
-def _out_of_range(valid: str, number: int) -> str | None:
+def _out_of_range(valid: str, value: str) -> str | None:
     limits = RANGE.fullmatch(valid)
-    if limits is None or (limits[3] is not None and number == int(limits[3])):
+    if limits is None:
         return None
-    low, high = int(limits[1]), int(limits[2]) if limits[2] else None
-    if low <= number and (high is None or number <= high):
+    low, high, also = limits.groups()
+    number = float(value)
+    if number >= int(low) and (high is None or number <= int(high)):
         return None
-    also = f" or {limits[3]}" if limits[3] else ""
+    if also is not None and number == int(also):
+        return None
     must = f"at least {low}" if high is None else f"{low} to {high}"
-    return f"must be {must}{also}, is {number}"
+    return f"must be {must}{f' or {also}' if also else ''}, is {value}"

@@ -7,7 +7,7 @@ computed is computed here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cluster.catalogue import Catalogue, catalogue, fill
 from cluster.model import Cluster, Collector, Host, Script, Topic, Voter, Witness
@@ -47,15 +47,22 @@ def topic_settings(cluster: Cluster, topic: Topic) -> list[Setting]:
     facts = cluster_facts(cluster)
     facts |= broker_defaults(facts, cluster.kafka.settings)
     path = f"topics.{topic.name}.settings"
-    settings = _settings(cluster, catalogue("topic"), facts, topic.settings, path)
-    # A topic that follows the brokers in an accepted risk carries its reason too.
-    follows = {e.name: (e.value or "").strip("{}") for e in catalogue("topic").written}
-    return [
-        s if s.risk or s.name in topic.settings
-        else Setting(s.name, s.value, s.reason, s.section,
-                     _risk(cluster, f"kafka.settings.{follows.get(s.name, '')}"))
-        for s in settings
-    ]  # fmt: skip
+    rows = _settings(cluster, catalogue("topic"), facts, topic.settings, path)
+    return [row if row.name in topic.settings else _following(cluster, row) for row in rows]
+
+
+def _following(cluster: Cluster, row: Setting) -> Setting:
+    """A topic's setting that follows the brokers' carries the reason of their accepted risk too."""
+    found = catalogue("topic").find(row.name)
+    theirs = catalogue("broker").find((found[0].value or "").strip("{}")) if found else None
+    if theirs is None:
+        return row
+    names = (theirs[0].name, *theirs[0].aliases)
+    set_here = [name for name in names if name in cluster.kafka.settings]
+    if set_here:
+        return replace(row, risk=_risk(cluster, f"kafka.settings.{set_here[0]}"))
+    promised = "promised_ms" in (theirs[0].value or "")
+    return replace(row, risk=_promise_risk(cluster)) if promised else row
 
 
 def producer_settings(cluster: Cluster) -> list[Setting]:
