@@ -11,11 +11,11 @@ from roles.postgresql.facts import Serving
 
 
 @operation()
-def listening(folder: str, address: str) -> Iterator[str]:
-    """Restart PostgreSQL where it does not run what is configured; decided by what is seen, not by what this run changed."""
+def listening(version: str, folder: str, address: str) -> Iterator[str]:
+    """Restart PostgreSQL where it does not run what is configured: decided by what is seen, not by what was changed."""
     if host.get_fact(Serving, folder=folder, address=address):
         host.noop("PostgreSQL runs what is configured")
         return
-    yield "systemctl restart postgresql@*-main || systemctl restart postgresql"
+    yield f"systemctl restart postgresql@{version}-main"
     ready = "timeout 30 sh -c 'until pg_isready -q; do sleep 0.2; done'"
-    yield f"{ready} || {{ echo 'PostgreSQL did not answer within 30 s: journalctl -u postgresql@*' >&2; exit 1; }}"
+    yield f"{ready} || {{ echo 'PostgreSQL did not answer within 30 s: journalctl -u postgresql@{version}-main' >&2; exit 1; }}"
