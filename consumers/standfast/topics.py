@@ -15,7 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it has no __all__
     AlterConfigOpType,
     ConfigEntry,
@@ -47,8 +47,24 @@ if TYPE_CHECKING:
     from confluent_kafka.admin import AdminClient
 
 PAUSE = 0.2  # seconds between two looks
-PATIENCE = 15.0  # seconds for one request: creating topics takes the controller a moment
+# Seconds for one request. librdkafka goes on waiting for a controller that died; a new request,
+# after a new look, goes to the new one.
+PATIENCE = 5.0
 CONTACT = 5.0  # seconds until one of the brokers answers, two of three being dead
+
+
+# What passes by itself while a new controller is found, beside what librdkafka calls retriable.
+PASSING = {
+    KafkaError._TIMED_OUT,
+    KafkaError._TRANSPORT,
+    KafkaError.REQUEST_TIMED_OUT,
+    KafkaError.NOT_CONTROLLER,
+    KafkaError.TOPIC_ALREADY_EXISTS,
+}
+
+
+class Unavailable(Failure):
+    """The cluster could not do it just now."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     if args.check:
         return 2 if changes else 0
     if changes:
-        apply(admin, desired, changes)
+        converge(admin, desired, changes, end)
         settle(admin, desired, changes, end)
     _print(changes)
     return 0
@@ -142,6 +158,20 @@ def apply(admin: AdminClient, desired: Desired, changes: Iterable[Change]) -> No
             _result(future, f"topic {resource.name}", "settings cannot be altered")
 
 
+def converge(admin: AdminClient, desired: Desired, changes: list[Change], end: float) -> None:
+    """Apply the changes; where the cluster is between two controllers, again until `end`."""
+    while True:
+        try:
+            apply(admin, desired, changes)
+            return
+        except Unavailable:
+            if time.monotonic() > end:
+                raise
+        time.sleep(PAUSE)
+        # What seemed to fail may have been done.
+        changes = differences(desired, look(admin, desired))
+
+
 def settle(admin: AdminClient, desired: Desired, changes: list[Change], end: float) -> None:
     """Wait until the changes are visible and the topics whole; Failure at `end` (monotonic)."""
     began = time.monotonic()
@@ -189,7 +219,9 @@ def _result(future: Any, place: str, what: str) -> Any:
     try:
         return future.result()
     except KafkaException as error:
-        raise Failure(place, f"{what}: {error.args[0].str()}") from error
+        cause = error.args[0]
+        kind = Unavailable if cause.retriable() or cause.code() in PASSING else Failure
+        raise kind(place, f"{what}: {cause.str()}") from error
 
 
 def _print(changes: list[Change]) -> None:

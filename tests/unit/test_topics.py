@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from standfast import topics
-from standfast.errors import UserError
-from standfast.topicplan import Actual, Desired, Topic, assignment, differences, normal, read
+from standfast.errors import Failure, UserError
+from standfast.topicplan import (
+    Actual,
+    Change,
+    Desired,
+    Topic,
+    assignment,
+    differences,
+    normal,
+    read,
+)
 
 TRADES = Topic("trades", 6, 3, settings={"min.insync.replicas": "2"})
 CANARY = Topic("canary", 3, 3, leaders_by_broker=True)
@@ -132,3 +143,35 @@ def test_a_wrong_file_is_one_clear_error(
         read(path)
     assert raised.value.place == str(path)
     assert message in raised.value.what
+
+
+def test_a_change_that_a_dying_controller_swallowed_is_asked_for_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[list[str]] = []
+
+    def apply(admin: object, desired: Desired, changes: list[Change]) -> None:
+        asked.append([change.topic for change in changes])
+        if len(asked) == 1:
+            raise topics.Unavailable("topic trades", "cannot be created: Timed out")
+
+    monkeypatch.setattr(topics, "apply", apply)
+    # The first request got as far as one of the two topics.
+    monkeypatch.setattr(topics, "look", lambda admin, desired: {"trades": WHOLE["trades"]})
+    admin: Any = None
+    end = time.monotonic() + 5
+    topics.converge(admin, DESIRED, differences(DESIRED, {}), end)
+    assert asked == [["trades", "canary"], ["canary"]]
+
+
+def test_a_cluster_that_stays_unavailable_is_given_up_at_the_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def apply(admin: object, desired: Desired, changes: list[Change]) -> None:
+        raise topics.Unavailable("topic trades", "cannot be created: Timed out")
+
+    monkeypatch.setattr(topics, "apply", apply)
+    monkeypatch.setattr(topics, "look", lambda admin, desired: {})
+    admin: Any = None
+    with pytest.raises(Failure):
+        topics.converge(admin, DESIRED, differences(DESIRED, {}), time.monotonic() + 0.5)
