@@ -1,14 +1,17 @@
 """The controller's one door: which inventory, and every connection to its hosts and its cluster.
 
-Every command begins with `begin()`: it loads the inventory that INVENTORY names, says on its first line what it
+Every command begins with `begin()`: it loads the inventory that INVENTORY names, says on its first
+line what it
 acts on, and enters the lab's network where the hosts are a lab's.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
@@ -20,6 +23,8 @@ from cluster.model import Cluster
 from lab.machine import LabError, enter
 
 if TYPE_CHECKING:
+    from confluent_kafka import Producer
+    from confluent_kafka.admin import AdminClient
     from fabric import Connection
     from pyinfra.api.host import Host
 
@@ -29,14 +34,18 @@ T = TypeVar("T")
 
 
 def die(message: str, code: int = 1) -> NoReturn:
-    """End with one message on stderr: 1 where something failed, 2 where what was asked makes no sense."""
+    """End with one message on stderr: 1 where something failed, 2 where what was asked makes no
+    sense.
+    """
     print(f"standfast: {message}", file=sys.stderr)
     sys.exit(code)
 
 
 @cache
 def cluster() -> Cluster:
-    """The cluster that INVENTORY names (default: the lab). Ends with every problem of the file, and exit 2."""
+    """The cluster that INVENTORY names (default: the lab). Ends with every problem of the file,
+    and exit 2.
+    """
     path = Path(os.environ.get("INVENTORY") or ROOT / "inventory" / "lab.yml")
     try:
         return load(path)
@@ -60,7 +69,9 @@ def begin(doing: str, file: object = None) -> Cluster:
 
 
 def confirm(what: str, yes: bool) -> None:
-    """Ask before anything outside the lab is changed; without a terminal, `--yes` is the only yes."""
+    """Ask before anything outside the lab is changed; without a terminal, `--yes` is the only
+    yes.
+    """
     if yes or cluster().is_lab:
         return
     if not sys.stdin.isatty():
@@ -70,13 +81,17 @@ def confirm(what: str, yes: bool) -> None:
 
 
 def without_delay(host: Host) -> None:
-    """Send pyinfra's commands at once: paramiko leaves Nagle's algorithm on, 45 ms a command in place of 3."""
+    """Send pyinfra's commands at once: paramiko leaves Nagle's algorithm on, 45 ms a command in
+    place of 3.
+    """
     transport = host.connector.client.get_transport()
     transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def ssh(name: str) -> Connection:
-    """A connection to the machine `name`, opened lazily, that refuses a host key it does not know."""
+    """A connection to the machine `name`, opened lazily, that refuses a host key it does not
+    know.
+    """
     import paramiko
     from fabric import Config, Connection
 
@@ -98,19 +113,25 @@ def ssh(name: str) -> Connection:
 
 
 def run(name: str, command: str) -> str:
-    """What `command` prints on the machine `name`, as root. Raises OSError with one sentence where it fails."""
+    """What `command` prints on the machine `name`, as root. Raises OSError with one sentence
+    where it fails.
+    """
     try:
         with ssh(name) as connection:
             result = connection.sudo(command, hide=True, warn=True, timeout=30)
     except Exception as error:  # fabric, paramiko and socket raise each their own
-        raise OSError(f"{name}: cannot be asked over SSH: {str(error) or type(error).__name__}") from error
+        raise OSError(
+            f"{name}: cannot be asked over SSH: {str(error) or type(error).__name__}"
+        ) from error
     if result.exited:
         raise OSError(f"{name}: `{command}` ended with {result.exited}: {result.stderr.strip()}")
     return str(result.stdout)
 
 
 def each(names: Iterable[str], work: Callable[[str], T]) -> dict[str, T | OSError]:
-    """`work(name)` for every machine at once; a machine that cannot be asked has its OSError as its answer."""
+    """`work(name)` for every machine at once; a machine that cannot be asked has its OSError as
+    its answer.
+    """
 
     def guarded(name: str) -> T | OSError:
         try:
@@ -121,3 +142,69 @@ def each(names: Iterable[str], work: Callable[[str], T]) -> dict[str, T | OSErro
     names = list(names)
     with ThreadPoolExecutor(max_workers=max(1, len(names))) as pool:
         return dict(zip(names, pool.map(guarded, names), strict=True))
+
+
+# --- the cluster, over Kafka's and ZooKeeper's own protocols; never from pyinfra's process ---
+
+
+def zookeeper_answer(address: str, word: str, timeout: float = CONNECT_SECONDS) -> str:
+    """What the ZooKeeper at "host:port" answers to a four-letter word. Raises OSError; `timeout` in seconds."""
+    from standfast import clients
+
+    end, answer = time.monotonic() + timeout, b""
+    with clients.connection(address, timeout) as sock:
+        sock.sendall(word.encode())
+        while chunk := sock.recv(65536):
+            answer += chunk
+            sock.settimeout(max(0.01, end - time.monotonic()))
+    return answer.decode("utf-8", "replace")
+
+
+def broker_answer(address: str, timeout: float = CONNECT_SECONDS) -> dict[int, str]:
+    """The brokers that the broker at "host:port" knows, by id as "host:port". Raises OSError."""
+    from standfast import questions
+
+    return questions.kafka_metadata(address, timeout).brokers
+
+
+def registry(timeout: float = 2 * CONNECT_SECONDS) -> dict[str, object]:
+    """What ZooKeeper holds of Kafka: {path: content} of the brokers, the cluster's id and the controller.
+
+    Raises OSError with one sentence where ZooKeeper cannot be asked.
+    """
+    from kazoo.exceptions import KazooException, NoNodeError
+    from kazoo.handlers.threading import KazooTimeoutError
+    from standfast import clients
+
+    client = clients.zookeeper(cluster().zookeeper_connect.split(","), timeout=timeout)
+    found: dict[str, object] = {}
+    try:
+        client.start(timeout=timeout)
+        brokers = [f"/brokers/ids/{n}" for n in client.get_children("/brokers/ids")]
+        for path in [*brokers, "/cluster/id", "/controller"]:
+            try:
+                found[path] = json.loads(client.get(path)[0])
+            except NoNodeError:
+                continue
+    except NoNodeError:
+        return found
+    except (KazooException, KazooTimeoutError, ValueError) as error:
+        raise OSError(f"ZooKeeper cannot be asked: {error or type(error).__name__}") from error
+    finally:
+        client.stop()
+        client.close()
+    return found
+
+
+def admin() -> AdminClient:
+    """An administrative client of the cluster's Kafka."""
+    from standfast import clients
+
+    return clients.admin(cluster().bootstrap.split(","))
+
+
+def producer(settings: dict[str, str]) -> Producer:
+    """A producer with `settings`, librdkafka's names."""
+    from standfast import clients
+
+    return clients.producer(settings, cluster().bootstrap.split(","))

@@ -1,0 +1,192 @@
+"""What was seen of a cluster: plain data, made by whoever asked, judged by cluster.health and cluster.machines."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it should be, for a person.
+
+    `what` says of what, `look` where to look or what to do. `settable` is False where the machine cannot be
+    brought to it (a container without the right): neither passed nor failed.
+    """
+
+    what: str
+    expected: str
+    found: str
+    look: str
+    settable: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.what}: expected {self.expected}, found {self.found}; {self.look}"
+
+
+# --- the cluster, over ZooKeeper's and Kafka's own protocols ---
+
+
+@dataclass(frozen=True)
+class VoterSeen:
+    """What a ZooKeeper voter says of itself. `state` is leader or follower, "" where it serves nobody;
+    `members` its `server.N=…` lines; `synced` how many followers are in sync with it (a leader's figure);
+    `complaint` why it could not be asked, "" where it could."""
+
+    state: str = ""
+    members: tuple[str, ...] = ()
+    synced: int | None = None
+    complaint: str = ""
+
+
+@dataclass(frozen=True)
+class Registry:
+    """What ZooKeeper holds of Kafka: the brokers by id as "host:port", the cluster's id, the controller's id."""
+
+    brokers: Mapping[int, str] = field(default_factory=dict)
+    cluster_id: str | None = None
+    controller: int | None = None
+    complaint: str = ""
+
+
+@dataclass(frozen=True)
+class BrokerSeen:
+    """What a broker answers when it is asked itself: the brokers it knows, by id as "host:port"."""
+
+    brokers: Mapping[int, str] = field(default_factory=dict)
+    complaint: str = ""
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Broker ids: the leader (-1: none), all replicas (the preferred leader first), those in sync."""
+
+    leader: int
+    replicas: tuple[int, ...]
+    isr: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class TopicSeen:
+    """A topic's partitions in their order, its settings as they hold, and those that are set on itself."""
+
+    name: str
+    partitions: tuple[Partition, ...]
+    settings: Mapping[str, str] = field(default_factory=dict)
+    own: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class TopicsSeen:
+    """Every topic of the cluster, the internal ones included."""
+
+    topics: Mapping[str, TopicSeen] = field(default_factory=dict)
+    complaint: str = ""
+
+
+# --- a machine, over SSH ---
+
+
+@dataclass(frozen=True)
+class FileSeen:
+    """A file: SHA-256 (hexadecimal), permission bits, owner, and its text unless it is a secret."""
+
+    digest: str
+    mode: int
+    owner: str
+    text: str | None = None
+
+
+@dataclass(frozen=True)
+class SetSeen:
+    """A service's sets: the fingerprints its links name and its process started with; the files by set."""
+
+    staged: str | None = None
+    current: str | None = None
+    good: str | None = None
+    running: str | None = None
+    files: Mapping[str, Mapping[str, FileSeen]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ProcessSeen:
+    """A unit's main process: its number, soft limit of open files (None: unlimited), oom_score_adj, program."""
+
+    pid: int
+    open_files: int | None
+    oom_score_adj: int
+    program: str
+
+
+@dataclass(frozen=True)
+class FolderSeen:
+    """A directory's owner and permission bits."""
+
+    owner: str
+    mode: int
+
+
+@dataclass(frozen=True)
+class DiskSeen:
+    """The file system under a directory: bytes, its kind and mount options, and what the directory takes of it."""
+
+    size: int
+    free: int
+    used: int
+    kind: str
+    options: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A listening TCP socket; `address` "*" is every address. `program` and `pid` as far as they are known."""
+
+    address: str
+    port: int
+    program: str = ""
+    pid: int = 0
+
+
+@dataclass(frozen=True)
+class Sysctl:
+    """A kernel setting, and whether this machine lets anybody change it."""
+
+    value: str
+    writable: bool
+
+
+@dataclass(frozen=True)
+class ClockSeen:
+    """Seconds that the machine's clock is ahead of the controller's, and how exactly that is known."""
+
+    offset: float
+    uncertainty: float
+
+
+@dataclass(frozen=True)
+class MachineSeen:
+    """A machine with a voter, as one look over SSH showed it.
+
+    `container` is its kind, "" for none; `may_raise_limits` whether its init may (CAP_SYS_RESOURCE), and
+    `most_open_files` what it has otherwise; `java` the release of the running servers' Java, by unit;
+    `units` systemd's properties, by unit; `whole` the archives unpacked to their end.
+    """
+
+    container: str
+    may_raise_limits: bool
+    most_open_files: int | None
+    release: str
+    python: str
+    java: Mapping[str, str]
+    units: Mapping[str, Mapping[str, str]]
+    sets: Mapping[str, SetSeen]
+    links: Mapping[str, str | None]
+    processes: Mapping[str, ProcessSeen]
+    folders: Mapping[str, FolderSeen]
+    disks: Mapping[str, DiskSeen]
+    listeners: tuple[Listener, ...]
+    whole: frozenset[str]
+    sysctl: Mapping[str, Sysctl]
+    meta_properties: Mapping[str, str]
+    synchronised: bool
+    can_synchronise: bool
