@@ -44,16 +44,13 @@ def load(path: Path, root: Path = ROOT) -> Cluster:
     Paths in the inventory are relative to `root`, the repository. Raises InventoryError with every
     problem found.
     """
-    d = draft(read(path))
+    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    d = draft(read(path, shown))
     checks.check(d, root)
     risks = safety.check(d)
     if d.problems:
-        raise InventoryError(_in_order(d), path)
+        raise InventoryError(dict.fromkeys(d.problems), shown)
     return _cluster(d, path.resolve(), root, risks)
-
-
-def _in_order(d: Draft) -> list[Problem]:
-    return list(dict.fromkeys(d.problems))
 
 
 def _cluster(d: Draft, path: Path, root: Path, risks: dict[str, str]) -> Cluster:

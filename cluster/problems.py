@@ -16,7 +16,8 @@ class Problem:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.path}: {self.message}" if self.path else self.message
+        text = f"{self.path}: {self.message}" if self.path else self.message
+        return "".join(char if char.isprintable() else " " for char in text)  # one line, always
 
 
 class InventoryError(Exception):
