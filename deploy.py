@@ -1,12 +1,14 @@
 """Install and configure everything, in this order. Read it from top to bottom.
 
-    pyinfra inventory/hosts.py deploy.py            (INVENTORY=inventory/production.yml for your own machines)
+    pyinfra inventory/hosts.py deploy.py        the lab
+    INVENTORY=inventory/production.yml pyinfra inventory/hosts.py deploy.py
 
 A deploy starts what is not running and restarts nothing that runs.
 """
 
-import connect
 from pyinfra import host
+
+import connect
 from roles import archives, base, consumers, kafka, postgresql, probe, sets, topics, zookeeper
 
 connect.without_delay(host)

@@ -55,14 +55,14 @@ def tag(python: str) -> str:
 def build_host(python: str, out: Path, machine: str = platform.machine()) -> bool:
     """Make `out` (a tar) of our own programs; False where it was up to date."""
     lock = CONSUMERS / "requirements.lock"
-    sources = _sources()
-    names = [str(path.relative_to(CONSUMERS)) for path in sources]
-    inputs = stamp.digest([python, machine, *names, *sources, lock, Path(__file__)])
+    files = sources()
+    names = [str(path.relative_to(CONSUMERS)) for path in files]
+    inputs = stamp.digest([python, machine, *names, *files, lock, Path(__file__)])
     if stamp.is_fresh(out, inputs):
         return False
     with tempfile.TemporaryDirectory(dir=_cache(), prefix="tree-") as folder:
         temp = Path(folder)
-        wheel = _own_wheel(sources, temp)
+        wheel = _own_wheel(files, temp)
         name, version = wheel.name.split("-")[:2]
         requirements = temp / "requirements.txt"
         own = f"{name}=={version} --hash=sha256:{archive.sha256(wheel)}\n"
@@ -113,7 +113,7 @@ def _cache() -> Path:
     return CACHE
 
 
-def _sources() -> list[Path]:
+def sources() -> list[Path]:
     """What the wheel of consumers/ is made of; no tool's caches, which lie beside it."""
     top = [CONSUMERS / "pyproject.toml", CONSUMERS / "README.md"]
     inside = sorted((CONSUMERS / "standfast").rglob("*"))

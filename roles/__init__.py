@@ -2,31 +2,61 @@
 
 from __future__ import annotations
 
-from functools import cache
+from collections.abc import Callable
+from functools import cache, wraps
+from typing import ParamSpec, TypeVar
 
 from pyinfra import host
+from pyinfra.api.exceptions import DeployError
 
-import connect
-from dist.artifacts import artifacts as artifacts_of
 from cluster.model import Machine
 from cluster.render import Artifacts, FileSet, file_sets
+from connect import cluster
+from dist.artifacts import artifacts as artifacts_of
+from dist.errors import BuildError
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def or_stop(work: Callable[P, T]) -> Callable[P, T]:
+    """Let what is wrong on the controller (an archive, a password's file) end the deploy with
+    its one sentence.
+    """
+
+    @wraps(work)
+    def stopped(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return work(*args, **kwargs)
+        except (BuildError, OSError) as error:
+            raise DeployError(str(error)) from None
+
+    return stopped
 
 
 @cache
+@or_stop
 def artifacts() -> Artifacts:
     """The archives that every host gets, as they lie on the controller."""
-    return artifacts_of(connect.cluster())
+    return artifacts_of(cluster())
+
+
+def until(condition: str, seconds: int, sentence: str) -> str:
+    """The shell command that waits until `condition` holds, or ends with the sentence."""
+    loop = f"timeout {seconds} sh -c 'until {condition}; do sleep 0.2; done'"
+    return f"{loop} || {{ echo 'standfast: {sentence}' >&2; exit 1; }}"
 
 
 def machine() -> Machine:
     """The machine of the inventory that pyinfra is at."""
-    return connect.cluster().machines[host.name]
+    return cluster().machines[host.name]
 
 
 @cache
+@or_stop
 def _rendered(name: str) -> dict[str, FileSet]:
-    cluster = connect.cluster()
-    return {s.service: s for s in file_sets(cluster, cluster.machines[name], artifacts())}
+    sets = file_sets(cluster(), cluster().machines[name], artifacts())
+    return {s.service: s for s in sets}
 
 
 def rendered() -> dict[str, FileSet]:

@@ -15,7 +15,9 @@ from roles.archives.facts import Unpacked
 
 @operation()
 def unpack(wanted: Mapping[Artifact, Path]) -> Iterator[str | FileUploadCommand]:
-    """Unpack each archive at its artifact's path. An upload that was cut short is found by its checksum."""
+    """Unpack each archive at its artifact's path. An upload that was cut short is found by its
+    checksum.
+    """
     there = host.get_fact(Unpacked)
     missing = {a: path for a, path in wanted.items() if a.path not in there}
     if not missing:
@@ -28,7 +30,9 @@ def unpack(wanted: Mapping[Artifact, Path]) -> Iterator[str | FileUploadCommand]
 
 
 def commands(artifact: Artifact, upload: str, checksum: str) -> list[str]:
-    """The commands that unpack `upload`; an official archive's outer folder is left out, its `lib` is found as `libs`."""
+    """The commands that unpack `upload`; an official archive's outer folder is left out, its
+    `lib` is found as `libs`.
+    """
     new = f"{artifact.path}.new"
     return [
         f"echo '{checksum}  {upload}' | sha256sum --check --quiet",

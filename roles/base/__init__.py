@@ -40,7 +40,9 @@ def configure() -> None:
     if settable["sysctl"]:
         commands.append("sysctl --quiet --load /etc/sysctl.d/60-standfast.conf")
     else:
-        logger.warning(f"[{host.name}] kernel settings (sysctl) are not settable here: left as they are")
+        logger.warning(
+            f"[{host.name}] kernel settings (sysctl) are not settable here: left as they are"
+        )
     if settable["clock"]:
         commands.append("systemctl enable --quiet systemd-time-wait-sync")
     activate(name="Users, kernel settings, clock", wanted=base, then=" && ".join(commands))

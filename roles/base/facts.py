@@ -20,7 +20,7 @@ class Release(FactBase[str]):
         codename, _, pretty = next(iter(output), " unknown").partition(" ")
         if codename not in RELEASES:
             raise FactProcessError(
-                f"{pretty} is not supported; Standfast knows {', '.join(RELEASES)} (cluster/releases.py)"
+                f"{pretty} is not supported; cluster/releases.py knows {', '.join(RELEASES)}"
             )
         return codename
 
@@ -38,7 +38,9 @@ class HostsFile(FactBase[str]):
 
 
 class Settable(FactBase[dict[str, bool]]):
-    """Which of the kernel's and the clock's settings this host can take; a container often cannot."""
+    """Which of the kernel's and the clock's settings this host can take; a container often
+    cannot.
+    """
 
     @staticmethod
     def default() -> dict[str, bool]:
@@ -46,8 +48,8 @@ class Settable(FactBase[dict[str, bool]]):
 
     def command(self) -> str:
         return (
-            'if [ -w /proc/sys/vm/swappiness ]; then echo sysctl; fi; '
-            'if ! systemd-detect-virt --quiet --container; then echo clock; fi'
+            "if [ -w /proc/sys/vm/swappiness ]; then echo sysctl; fi; "
+            "if ! systemd-detect-virt --quiet --container; then echo clock; fi"
         )
 
     def process(self, output: Iterable[str]) -> dict[str, bool]:

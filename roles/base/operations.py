@@ -16,9 +16,11 @@ from roles.base.facts import HostsFile
 
 @operation()
 def packages(names: list[str]) -> Iterator[str]:
-    """Install what is missing of `names`, in one run; the package lists are only asked for anew where it is.
+    """Install what is missing of `names`, in one run; the package lists are only asked for anew
+    where it is.
 
-    Of a name like "systemd-timesyncd|chrony" any one will do; the first is installed where there is none.
+    Of a name like "systemd-timesyncd|chrony" any one will do; the first is installed where there
+    is none.
     """
     there = host.get_fact(DebPackages)
     choices = [name.split("|") for name in names]

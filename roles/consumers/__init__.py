@@ -12,10 +12,10 @@ from roles.sets.operations import activate
 @deploy("Start the consumers")
 def start() -> None:
     for name in cluster().consumers:
-        wait = f"timeout 60 sh -c 'until systemctl is-active --quiet consumer-{name}; do sleep 0.2; done'"
-        sentence = f"consumer-{name} was not ready within 60 s: journalctl -u consumer-{name}"
+        unit = f"consumer-{name}"
+        sentence = f"{unit} was not ready within 60 s: journalctl -u {unit}"
         activate(
             name=f"Start {name}",
             wanted=roles.rendered()[name],
-            wait=f"{wait} || {{ echo '{sentence}' >&2; exit 1; }}",
+            wait=roles.until(f"systemctl is-active --quiet {unit}", 60, sentence),
         )

@@ -7,7 +7,9 @@ from pyinfra.api import deploy
 import roles
 from roles.sets.operations import activate
 
-WAIT = "/bin/standfast wait /etc/standfast/probe/staged/probe.toml kafka --all-brokers --deadline 120"
+WAIT = (
+    "/bin/standfast wait /etc/standfast/probe/staged/probe.toml kafka --all-brokers --deadline 120"
+)
 
 
 @deploy("Start Kafka")

@@ -20,7 +20,9 @@ def configure() -> None:
     version = RELEASES[host.get_fact(Release)].postgresql
     folder = f"/etc/postgresql/{version}/main"
     address = roles.machine().address
-    sinks = [s for s in cluster().sinks.values() if isinstance(s, PostgresqlSink) and s.host == address]
+    sinks = [
+        s for s in cluster().sinks.values() if isinstance(s, PostgresqlSink) and s.host == address
+    ]
     files.template(
         name="Listen, and flush before saying that it is stored",
         src="templates/postgresql/standfast.conf.j2",
@@ -36,7 +38,8 @@ def configure() -> None:
             )
     listening(name="Serve what is configured", version=version, folder=folder, address=address)
     for sink in sinks:
-        # pyinfra cannot compare a password and would set it each time: so the sink's user tries to log in.
+        # pyinfra cannot compare a password and would set it each time: so the sink's user tries to
+        # log in.
         postgres.role(
             name=f"Create the role {sink.user}",
             role=sink.user,

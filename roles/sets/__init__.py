@@ -2,7 +2,8 @@
 
 /etc/standfast/<service>/<fingerprint>/   the files, never changed once they lie there
                          staged           what the inventory asks for: moved by a deploy
-                         current          what the service runs on: moved by its first start, then by a roll alone
+                         current          what the service runs on: moved by its first start, then
+                         by a roll alone
                          good             what it last was healthy with
 /run/standfast/<service>/fingerprint      what the running process started with
 """
@@ -14,25 +15,29 @@ from pyinfra.api import deploy
 
 import roles
 from cluster.render import FileSet
-from roles.sets.facts import Sets
+from roles.sets.facts import read
 from roles.sets.operations import stage
 
 
 @deploy("Stage the configuration")
 def configure() -> None:
-    stage(name="Stage every set under its fingerprint", sets=[s for s in roles.rendered().values() if s.service != "base"])
+    stage(
+        name="Stage every set under its fingerprint",
+        sets=[s for s in roles.rendered().values() if s.service != "base"],
+    )
 
 
 def report() -> None:
     """Say what runs on something else than what is staged, and why; the roll makes it live."""
-    found = host.get_fact(Sets)
+    found = read(host)
     for wanted in roles.rendered().values():
         state = found.get(wanted.service)
         if state and state.active and wanted.unit and state.running != wanted.fingerprint:
             why = ", ".join(changed(wanted, state.current_digests)) or "it was not restarted since"
+            runs = state.running or "an unknown set"
             logger.warning(
-                f"[{host.name}] {wanted.unit} is stale: it runs {state.running or 'an unknown set'}, "
-                f"staged is {wanted.fingerprint} ({why}). A deploy restarts nothing that runs."
+                f"[{host.name}] {wanted.unit} is stale: it runs {runs}, staged is "
+                f"{wanted.fingerprint} ({why}). A deploy restarts nothing that runs."
             )
 
 

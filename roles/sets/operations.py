@@ -11,18 +11,19 @@ from pyinfra import host
 from pyinfra.api import FileUploadCommand, operation
 
 from cluster.render import SETS, FileSet
-from roles.sets.facts import Sets, SetState
+from roles.sets.facts import SetState, read
 
 Commands = Iterator[str | FileUploadCommand]
 
 
 @operation()
 def stage(sets: list[FileSet]) -> Commands:
-    """Bring every set of `sets` whose files are not whole on the host, in one archive, and point `staged` to it.
+    """Bring every set of `sets` whose files are not whole on the host, in one archive, and point
+    `staged` to it.
 
     What runs is not touched: `current` stays.
     """
-    found = host.get_fact(Sets)
+    found = read(host)
     missing = [s for s in sets if not _is_staged(s, found.get(s.service))]
     if not missing:
         host.noop("every set is staged")
@@ -33,7 +34,9 @@ def stage(sets: list[FileSet]) -> Commands:
 
 
 def unpack(sets: list[FileSet], upload: str) -> list[str]:
-    """The commands that put the archive's sets in their places, each by a rename, so that none is ever half there."""
+    """The commands that put the archive's sets in their places, each by a rename, so that none
+    is ever half there.
+    """
     commands = [f"tar -C {SETS}/.new -xf {upload}"]
     for s in sets:
         commands += [
@@ -42,7 +45,8 @@ def unpack(sets: list[FileSet], upload: str) -> list[str]:
         ]
         commands += [
             f"mkdir -p {SETS}/{s.service}",
-            # One that lies there already may be what a process runs on: it is gone for no longer than two renames.
+            # One that lies there already may be what a process runs on: it is gone for no longer
+            # than two renames.
             f"rm -rf {s.path}.old",
             f"if [ -e {s.path} ]; then mv {s.path} {s.path}.old; fi",
             f"mv {SETS}/.new/{s.service}/{s.fingerprint} {s.path}",
@@ -53,13 +57,19 @@ def unpack(sets: list[FileSet], upload: str) -> list[str]:
 
 
 def link(wanted: FileSet, name: str) -> str:
-    """The command that points a set's link `name` to it, by a rename: a power cut leaves the old or the new."""
+    """The command that points a set's link `name` to it, by a rename: a power cut leaves the old
+    or the new.
+    """
     folder = f"{SETS}/{wanted.service}"
-    return f"ln -sfn {wanted.fingerprint} {folder}/.{name} && mv -T {folder}/.{name} {folder}/{name}"
+    return (
+        f"ln -sfn {wanted.fingerprint} {folder}/.{name} && mv -T {folder}/.{name} {folder}/{name}"
+    )
 
 
 def archive(sets: list[FileSet]) -> bytes:
-    """A tar of the sets, <service>/<fingerprint>/<file>, owned by root; a secret can be read by its owner alone."""
+    """A tar of the sets, <service>/<fingerprint>/<file>, owned by root; a secret can be read by
+    its owner alone.
+    """
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as tar:
         for s in sets:
@@ -73,21 +83,25 @@ def archive(sets: list[FileSet]) -> bytes:
 
 @operation()
 def activate(wanted: FileSet, wait: str | None = None, then: str | None = None) -> Commands:
-    """Bring a service up: on its staged set the first time, on the set it had where it merely stopped.
+    """Bring a service up: on its staged set the first time, on the set it had where it merely
+    stopped.
 
-    `current` is moved only while the service was never healthy on it (`good` is not set): from then on only a roll
-    moves it. `wait` is a command that returns when the service is healthy, or fails with a sentence; `then` is run
+    `current` is moved only while the service was never healthy on it (`good` is not set): from then
+    on only a roll
+    moves it. `wait` is a command that returns when the service is healthy, or fails with a
+    sentence; `then` is run
     where the set's files took effect. What runs and is healthy is left alone.
     """
-    state = host.get_fact(Sets).get(wanted.service) or SetState()
-    first = state.good is None or wanted.unit is None and state.current != wanted.fingerprint
-    if not first and (wanted.unit is None or state.active and state.enabled):
+    state = read(host).get(wanted.service) or SetState()
+    first = state.good is None or (wanted.unit is None and state.current != wanted.fingerprint)
+    if not first and (wanted.unit is None or (state.active and state.enabled)):
         host.noop(f"{wanted.service} is up")
         return
     if first:
         yield link(wanted, "current")
         for name, target in wanted.links.items():
-            yield f"mkdir -p {target.rsplit('/', 1)[0]} && ln -sfn {SETS}/{wanted.service}/current/{name} {target}"
+            source = f"{SETS}/{wanted.service}/current/{name}"
+            yield f"mkdir -p {target.rsplit('/', 1)[0]} && ln -sfn {source} {target}"
         if wanted.links:
             yield "systemctl daemon-reload"
     if then:

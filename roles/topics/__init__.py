@@ -17,4 +17,6 @@ from roles.topics.operations import apply
 def start() -> None:
     activate(name="Put the topics' list in place", wanted=roles.rendered()["topics"])
     if host.name == inventory.get_group("kafka")[0].name:
-        apply(name="Create and alter the topics", tool=f"{roles.artifacts().host.path}/bin/standfast")
+        apply(
+            name="Create and alter the topics", tool=f"{roles.artifacts().host.path}/bin/standfast"
+        )

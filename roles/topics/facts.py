@@ -8,10 +8,13 @@ LIST = "/etc/standfast/topics/staged/topics.toml"
 
 
 class TopicDifferences(FactBase[str | None]):
-    """What `standfast topics --check` prints: one JSON list; None where it could not ask (a cluster not begun)."""
+    """What `standfast topics --check` prints: one JSON list; None where it could not ask (a
+    cluster not begun).
+    """
 
     def command(self, tool: str) -> str:
-        return f"if [ -x {tool} ] && [ -e {LIST} ]; then {tool} topics {LIST} --check 2>/dev/null || true; fi"
+        check = f"{tool} topics {LIST} --check 2>/dev/null || true"
+        return f"if [ -x {tool} ] && [ -e {LIST} ]; then {check}; fi"
 
     def process(self, output: list[str]) -> str | None:
         return "".join(output).strip() or None

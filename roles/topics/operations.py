@@ -12,7 +12,9 @@ from roles.topics.facts import LIST, TopicDifferences
 
 @operation()
 def apply(tool: str) -> Iterator[str]:
-    """Create missing topics, alter settings, add partitions; what cannot be had so fails with a sentence."""
+    """Create missing topics, alter settings, add partitions; what cannot be had so fails with a
+    sentence.
+    """
     if host.get_fact(TopicDifferences, tool=tool) == "[]":
         host.noop("the topics are as listed")
         return

@@ -16,7 +16,9 @@ WAIT = "/bin/standfast wait /etc/standfast/probe/staged/probe.toml zookeeper --d
 
 @deploy("ZooKeeper's data")
 def configure() -> None:
-    """A voter's number; and, where not one of all voters holds data, the word that lets them begin empty."""
+    """A voter's number; and, where not one of all voters holds data, the word that lets them
+    begin empty.
+    """
     voters = {h.name: h.get_fact(Voter) for h in inventory.get_group("zookeeper")}
     try:
         first = may_bootstrap(voters)

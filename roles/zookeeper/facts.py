@@ -9,13 +9,16 @@ from pyinfra.api import FactBase
 
 DATA = "/var/lib/zookeeper/data"
 LOG = "/var/lib/zookeeper/log"
-# ZooKeeper looks for it beside its transaction log, where that has a directory of its own (FileTxnSnapLog).
+# ZooKeeper looks for it beside its transaction log, where that has a directory of its own
+# (FileTxnSnapLog).
 INITIALIZE = f"{LOG}/initialize"
 
 
 @dataclass(frozen=True)
 class VoterState:
-    """`has_data`: a snapshot, a log or an epoch; `may_begin`: it was told that it may begin empty."""
+    """`has_data`: a snapshot, a log or an epoch; `may_begin`: it was told that it may begin
+    empty.
+    """
 
     number: int | None = None
     has_data: bool = False
@@ -44,9 +47,11 @@ class Voter(FactBase[VoterState]):
 
 
 def may_bootstrap(voters: Mapping[str, VoterState]) -> bool:
-    """Whether the ensemble may begin empty: only where not one voter, all of them asked, holds data.
+    """Whether the ensemble may begin empty: only where not one voter, all of them asked, holds
+    data.
 
-    Raises ValueError with a sentence where a majority is empty beside a voter that is not: the empty ones could
+    Raises ValueError with a sentence where a majority is empty beside a voter that is not: the
+    empty ones could
     elect an empty tree, and the others would throw theirs away.
     """
     empty = [name for name, voter in voters.items() if not voter.has_data]
@@ -55,7 +60,8 @@ def may_bootstrap(voters: Mapping[str, VoterState]) -> bool:
     if len(empty) * 2 > len(voters):
         having = ", ".join(name for name in voters if name not in empty)
         raise ValueError(
-            f"{', '.join(empty)} hold no data, {having} does: without a majority that holds data nothing elects a "
-            "leader safely. Restore their /var/lib/zookeeper from their disks or a backup, then deploy again"
+            f"{', '.join(empty)} hold no data, {having} does: without a majority that holds data "
+            "nothing elects a leader safely. Restore their /var/lib/zookeeper from their disks or "
+            "a backup, then deploy again"
         )
     return False
