@@ -48,7 +48,18 @@ def topic_settings(cluster: Cluster, topic: Topic) -> list[Setting]:
     facts |= broker_defaults(facts, cluster.kafka.settings)
     path = f"topics.{topic.name}.settings"
     rows = _settings(cluster, catalogue("topic"), facts, topic.settings, path)
-    return [row if row.name in topic.settings else _following(cluster, row) for row in rows]
+    rows = [row if row.name in topic.settings else _following(cluster, row) for row in rows]
+    accepted = _risk(cluster, f"topics.{topic.name}.replication")
+    if accepted is None:
+        return rows
+    # The number of copies is no setting of Kafka's: its risk stands with that of their least number.
+    text = f"replication {topic.replication}: {accepted}"
+    return [
+        replace(row, risk="; ".join(filter(None, (row.risk, text))))
+        if row.name == "min.insync.replicas"
+        else row
+        for row in rows
+    ]
 
 
 def _following(cluster: Cluster, row: Setting) -> Setting:

@@ -153,6 +153,18 @@ def test_the_reason_of_an_accepted_risk_stands_where_the_risk_is(tmp_path: Path)
     }
 
 
+def test_the_reason_for_fewer_copies_stands_with_the_topic(tmp_path: Path) -> None:
+    risks = "accept_risk: [{setting: topics.trades.replication, reason: scratch data},"
+    least = "topics.trades.settings.min.insync.replicas"
+    cluster = loaded(
+        tmp_path,
+        "topics: {trades: {replication: 2, settings: {min.insync.replicas: 1}}}",
+        f"{risks} {{setting: {least}, reason: only two copies}}]",
+    )
+    rows = {row.name: row for row in topic_settings(cluster, cluster.topics["trades"])}
+    assert rows["min.insync.replicas"].risk == "only two copies; replication 2: scratch data"
+
+
 def test_values_are_written_as_their_files_have_them(tmp_path: Path) -> None:
     patch = "kafka: {settings: {auto.leader.rebalance.enable: true, super.users: [User:a, User:b]}}"
     cluster = loaded(tmp_path, patch)
