@@ -52,7 +52,7 @@ def topic_settings(cluster: Cluster, topic: Topic) -> list[Setting]:
     accepted = _risk(cluster, f"topics.{topic.name}.replication")
     if accepted is None:
         return rows
-    # The number of copies is no setting of Kafka's: its risk stands with that of their least number.
+    # The number of copies is no setting of Kafka's: its risk stands with their least number.
     text = f"replication {topic.replication}: {accepted}"
     return [
         replace(row, risk="; ".join(filter(None, (row.risk, text))))
