@@ -37,7 +37,8 @@ def die(message: str, code: int = 1) -> NoReturn:
     """End with one message on stderr: 1 where something failed, 2 where what was asked makes no
     sense.
     """
-    print(f"standfast: {message}", file=sys.stderr)
+    for line in message.splitlines():
+        print(f"standfast: {line}", file=sys.stderr)
     sys.exit(code)
 
 

@@ -12,7 +12,8 @@ END = "# Standfast: end"
 def with_machines(text: str, addresses: Mapping[str, str]) -> str:
     """`text` with one block that names every machine, in place of an older block.
 
-    A line of 127.0.1.1 is dropped: a host's own name must map to its own address, or a server that looks itself up
+    A line of 127.0.1.1 is dropped: a host's own name must map to its own address, or a server that
+    looks itself up
     binds where no other host reaches it, and no quorum forms.
     """
     lines = re.sub(rf"{BEGIN}\n.*?{END}\n", "", text, flags=re.DOTALL).splitlines()

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Release:
-    """A release's Python (its version), the package that brings its Java, and its PostgreSQL (the lab's sink)."""
+    """A release's Python (its version), the package that brings its Java, and its PostgreSQL
+    (the lab's sink).
+    """
 
     python: str
     java: str

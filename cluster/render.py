@@ -1,6 +1,7 @@
 """Render every file that a host holds, as immutable sets under their fingerprint.
 
-The one way from the inventory to a host's files: the roles stage what this returns, the verification compares
+The one way from the inventory to a host's files: the roles stage what this returns, the
+verification compares
 the hosts with it, and a plan shows the difference.
 """
 
@@ -22,20 +23,27 @@ from cluster.model import Cluster, Collector, Host, Machine, Script, Witness
 
 ROOT = Path(__file__).resolve().parent.parent
 SETS = "/etc/standfast"
-KEPT = 16  # hexadecimal digits of a fingerprint: enough to tell sets apart, short enough to read aloud
+KEPT = (
+    16  # hexadecimal digits of a fingerprint: enough to tell sets apart, short enough to read aloud
+)
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """An archive that a host holds unpacked at `path`, without the first `strip` folders of its names."""
+    """An archive that a host holds unpacked at `path`, without the first `strip` folders of its
+    names. `link`, where it has one, always leads to the newest.
+    """
 
     path: str
     strip: int = 0
+    link: str | None = None
 
 
 @dataclass(frozen=True)
 class Artifacts:
-    """What is installed beside the rendered files; `scripts` maps a consumer's name to its own libraries."""
+    """What is installed beside the rendered files; `scripts` maps a consumer's name to its own
+    libraries.
+    """
 
     kafka: Artifact
     zookeeper: Artifact
@@ -47,8 +55,10 @@ class Artifacts:
 class FileSet:
     """The files of one service on one host.
 
-    `service` names the folder under /etc/standfast, `unit` its systemd unit (None where nothing runs),
-    `user` whom the service runs as, `files` maps a name to its text, `links` maps a name to where the system
+    `service` names the folder under /etc/standfast, `unit` its systemd unit (None where nothing
+    runs),
+    `user` whom the service runs as, `files` maps a name to its text, `links` maps a name to where
+    the system
     looks for it, `secrets` names those that only that user may read, and that are never shown.
     """
 
@@ -185,6 +195,7 @@ class _Renderer:
             sink = cluster.sinks[consumer.sink]
             files["collector.toml"] = self.text(
                 name, "consumers/collector.toml", sink=sink,
+                risk=cluster.risks.get(f"sinks.{sink.name}.kind"),
                 bootstrap=cluster.bootstrap.split(","), **values,
             )  # fmt: skip
             if sink.kind == "postgresql":
@@ -213,7 +224,9 @@ class _Renderer:
 
 
 def environment() -> Environment:
-    """Jinja2 over templates/: an unknown name is an error; a value can be put as a comment or as TOML."""
+    """Jinja2 over templates/: an unknown name is an error; a value can be put as a comment or as
+    TOML.
+    """
     env = Environment(
         loader=FileSystemLoader(ROOT / "templates"),
         undefined=StrictUndefined,

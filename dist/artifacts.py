@@ -33,7 +33,7 @@ def artifacts(cluster: Cluster) -> Artifacts:
     return Artifacts(
         kafka=Artifact(f"/opt/standfast/kafka/{kafka.sha256[:KEPT]}", kafka.strip),
         zookeeper=Artifact(f"/opt/standfast/zookeeper/{zookeeper.sha256[:KEPT]}", zookeeper.strip),
-        host=Artifact(f"/opt/standfast/host/{host}"),
+        host=Artifact(f"/opt/standfast/host/{host}", link="/opt/standfast/host/current"),
         scripts={
             c.name: Artifact(f"/opt/standfast/scripts/{_digest(made_by, _requirements(c))}")
             for c in cluster.consumers.values()

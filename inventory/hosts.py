@@ -1,4 +1,6 @@
-"""Hands the inventory that INVENTORY names (default: the lab) to pyinfra. Every list here is one of its groups."""
+"""Hands the inventory that INVENTORY names (default: the lab) to pyinfra. Every list here is one
+of its groups.
+"""
 
 import connect as _connect
 

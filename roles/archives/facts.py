@@ -8,12 +8,16 @@ from pyinfra.api import FactBase
 
 
 class Unpacked(FactBase[set[str]]):
-    """The folders of the archives that were unpacked to their end."""
+    """The folders of the archives that were unpacked to their end, and each link as "it -> folder"."""
 
     default = set
 
     def command(self) -> str:
-        return "find /opt/standfast -maxdepth 3 -name .whole -printf '%h\\n' 2>/dev/null || true"
+        return (
+            "find /opt/standfast -maxdepth 3 "
+            "'(' -name .whole -printf '%h\\n' -o -type l -name current -printf '%p -> %l\\n' ')' "
+            "2>/dev/null || true"
+        )
 
     def process(self, output: Iterable[str]) -> set[str]:
         return set(output)

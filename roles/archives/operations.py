@@ -20,13 +20,17 @@ def unpack(wanted: Mapping[Artifact, Path]) -> Iterator[str | FileUploadCommand]
     """
     there = host.get_fact(Unpacked)
     missing = {a: path for a, path in wanted.items() if a.path not in there}
-    if not missing:
+    links = [a for a in wanted if a.link and f"{a.link} -> {a.path}" not in there]
+    if not missing and not links:
         host.noop("every archive is unpacked")
         return
     for artifact, path in missing.items():
         upload = f"/var/tmp/standfast-{path.name}"
         yield FileUploadCommand(str(path), upload)
         yield " && ".join(commands(artifact, upload, sha256(path)))
+    for artifact in links:
+        new = f"{artifact.link}.new"
+        yield f"ln -sfn {artifact.path} {new} && mv -T {new} {artifact.link}"
 
 
 def commands(artifact: Artifact, upload: str, checksum: str) -> list[str]:

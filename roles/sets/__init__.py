@@ -14,8 +14,8 @@ from pyinfra import host, logger
 from pyinfra.api import deploy
 
 import roles
-from cluster.render import FileSet
-from roles.sets.facts import read
+from cluster.changes import changes
+from roles.sets.facts import CurrentFiles, read
 from roles.sets.operations import stage
 
 
@@ -33,15 +33,13 @@ def report() -> None:
     for wanted in roles.rendered().values():
         state = found.get(wanted.service)
         if state and state.active and wanted.unit and state.running != wanted.fingerprint:
-            why = ", ".join(changed(wanted, state.current_digests)) or "it was not restarted since"
+            kept = host.get_fact(CurrentFiles, service=wanted.service)
+            shown = {n: t for n, t in wanted.files.items() if n not in wanted.secrets}
+            why = changes(kept, shown) or ["it was not restarted since, or a secret changed"]
             runs = state.running or "an unknown set"
             logger.warning(
-                f"[{host.name}] {wanted.unit} is stale: it runs {runs}, staged is "
-                f"{wanted.fingerprint} ({why}). A deploy restarts nothing that runs."
+                f"[{host.name}] {wanted.unit} is stale: it runs {runs}, "
+                f"staged is {wanted.fingerprint}. A deploy restarts nothing that runs."
             )
-
-
-def changed(wanted: FileSet, digests: dict[str, str]) -> list[str]:
-    """The names of the files that differ from `digests`, added and removed ones included."""
-    names = sorted(wanted.files.keys() | digests.keys())
-    return [name for name in names if wanted.digests.get(name) != digests.get(name)]
+            for change in why:
+                logger.warning(f"[{host.name}]   {change}")

@@ -50,6 +50,27 @@ class Sets(FactBase[dict[str, SetState]]):
         return parse(output)
 
 
+class CurrentFiles(FactBase[dict[str, str]]):
+    """The texts of a service's current set that all may read, by name."""
+
+    default = dict
+
+    def command(self, service: str) -> str:
+        folder = f"/etc/standfast/{service}/current/"
+        return f"find {folder} -type f -perm -004 -printf '==> %f\n' -exec sed 's/^/ /' {{}} \\;"
+
+    def process(self, output: Iterable[str]) -> dict[str, str]:
+        files: dict[str, str] = {}
+        name = ""
+        for line in output:
+            if line.startswith("==> "):
+                name = line.removeprefix("==> ")
+                files[name] = ""
+            else:
+                files[name] += line[1:] + "\n"
+        return files
+
+
 @cache
 def read(host: Host) -> dict[str, SetState]:
     """The host's sets as they were when the deploy began: read once, for every operation of the
