@@ -1,0 +1,1 @@
+"""Loads and faults on the lab, and what became of every record meanwhile."""

@@ -1,0 +1,99 @@
+"""What the cluster says of itself over Kafka's own protocol: brokers, leaders, groups."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import connect
+from cluster.model import Cluster
+
+QUICK = 3.0  # seconds that one question may take
+
+
+@dataclass(frozen=True)
+class Brokers:
+    """One answer to a Metadata request; machines by name."""
+
+    alive: tuple[str, ...] = ()
+    controller: str | None = None
+    leads: dict[str, int] = field(default_factory=dict)  # partitions that each machine leads
+    lagging: dict[str, int] = field(default_factory=dict)  # replicas not in sync, by machine
+    offline: int = 0  # partitions without a leader
+
+    @property
+    def whole(self) -> bool:
+        """Every replica of every partition in sync."""
+        return not self.offline and not any(self.lagging.values())
+
+
+class Seen:
+    """Asks the cluster. Every answer raises OSError where it does not come within a few seconds."""
+
+    def __init__(self, cluster: Cluster, log: Path) -> None:
+        """`log` gets what the client library says, such as that a broker does not answer."""
+        logger = logging.getLogger("standfast.kafka")
+        if not logger.handlers:
+            logger.addHandler(logging.FileHandler(log))
+            logger.propagate = False
+        self._cluster = cluster
+        self._names = {host.broker_id: name for name, host in cluster.hosts.items()}
+        self._admin = connect.admin()
+
+    def brokers(self) -> Brokers:
+        """Who lives, who leads, who lags behind."""
+        from confluent_kafka import KafkaException
+
+        try:
+            found = self._admin.list_topics(timeout=QUICK)
+        except KafkaException as error:
+            raise OSError(f"kafka: {error.args[0].str()}") from None
+        leads = dict.fromkeys(self._names.values(), 0)
+        lagging = dict(leads)
+        offline = 0
+        for topic in found.topics.values():
+            for partition in topic.partitions.values():
+                if partition.leader in self._names:
+                    leads[self._names[partition.leader]] += 1
+                else:
+                    offline += 1
+                for broker in set(partition.replicas) - set(partition.isrs):
+                    if broker in self._names:
+                        lagging[self._names[broker]] += 1
+        alive = tuple(name for number, name in self._names.items() if number in found.brokers)
+        return Brokers(alive, self._names.get(found.controller_id), leads, lagging, offline)
+
+    def holders(self, group: str, topic: str) -> dict[str, list[int]]:
+        """The partitions of `topic` that each machine's member of `group` holds."""
+        from confluent_kafka import KafkaException
+
+        asked = self._admin.describe_consumer_groups([group], request_timeout=QUICK)
+        try:
+            members = asked[group].result(QUICK + 1).members
+        except (KafkaException, TimeoutError) as error:
+            raise OSError(f"kafka: group {group} cannot be asked: {error}") from None
+        held: dict[str, list[int]] = {}
+        for member in members:
+            name = (member.group_instance_id or "").removeprefix(f"{group}-")
+            places = member.assignment.topic_partitions if member.assignment else []
+            held[name] = sorted(p.partition for p in places if p.topic == topic)
+        return held
+
+    def positions(self, group: str, topic: str) -> dict[int, int]:
+        """By partition, what `group` has committed: all below it is in its sink."""
+        from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+
+        partitions = self._cluster.topics[topic].partitions
+        wanted = [TopicPartition(topic, number) for number in range(partitions)]
+        asked = self._admin.list_consumer_group_offsets(
+            [ConsumerGroupTopicPartitions(group, wanted)], request_timeout=QUICK
+        )
+        try:
+            answer = asked[group].result(QUICK + 1).topic_partitions
+        except (KafkaException, TimeoutError) as error:
+            raise OSError(f"kafka: positions of {group} cannot be asked: {error}") from None
+        for p in answer:
+            if p.error is not None:
+                raise OSError(f"kafka: position of {group} in {topic}/{p.partition}: {p.error}")
+        return {p.partition: p.offset for p in answer if p.offset >= 0}
