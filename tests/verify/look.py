@@ -1,0 +1,230 @@
+"""Looks at a machine, on the machine itself: everything that the verification asks, as one JSON object.
+
+Sent over SSH and run by the host's own Python as root: it changes nothing, and imports nothing but the
+standard library. argv[1] is what to look at (tests/verify/machines.py makes it).
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import pwd
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+SETS = Path("/etc/standfast")
+CAP_SYS_RESOURCE = 24
+
+
+def said(*command):
+    """What a command prints; nothing where it fails or is missing."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+
+
+def text(path):
+    """A file's text; nothing where it cannot be read."""
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+
+
+def pairs(content):
+    """The name=value lines of a text."""
+    return dict(line.split("=", 1) for line in content.splitlines() if "=" in line)
+
+
+def owner(status):
+    """Who owns a file."""
+    try:
+        return pwd.getpwuid(status.st_uid).pw_name
+    except KeyError:
+        return str(status.st_uid)
+
+
+def link(path):
+    """Where a link points; None where it is none."""
+    try:
+        return str(Path(path).readlink()) if sys.version_info >= (3, 9) else os.readlink(path)
+    except OSError:
+        return None
+
+
+def files(folder, secrets):
+    """A set's files; of a secret everything but the text."""
+    found = {}
+    for path in sorted(p for p in folder.iterdir() if p.is_file()):
+        content, status = path.read_bytes(), path.stat()
+        found[path.name] = {
+            "digest": hashlib.sha256(content).hexdigest(),
+            "mode": status.st_mode & 0o7777,
+            "owner": owner(status),
+            "text": None if path.name in secrets else content.decode("utf-8", "replace"),
+        }
+    return found
+
+
+def sets(asked):
+    """The sets of each service: links, the fingerprint that runs, the files of what the links name."""
+    found = {}
+    for service, secrets in asked.items():
+        folder = SETS / service
+        links = {name: link(folder / name) for name in ("staged", "current", "good")}
+        there = {n for n in links.values() if n and (folder / n).is_dir()}
+        found[service] = {
+            **links,
+            "running": text(f"/run/standfast/{service}/fingerprint").strip() or None,
+            "files": {name: files(folder / name, secrets) for name in sorted(there)},
+        }
+    return found
+
+
+def units(names, properties):
+    """systemd's properties of each unit."""
+    asked = ",".join(sorted({"Id", *properties}))
+    blocks = said("systemctl", "show", "-p", asked, *names).split("\n\n") if names else []
+    found = [pairs(block) for block in blocks]
+    return {block.get("Id", ""): block for block in found}
+
+
+def java(pid):
+    """The version of the Java that a process runs, as its own release file says."""
+    program = link(f"/proc/{pid}/exe") or ""
+    home = Path(program.replace(" (deleted)", "")).parent.parent
+    version = pairs(text(home / "release")).get("JAVA_VERSION", "").strip('"')
+    found = re.search(r"java-(\d+)", str(home))
+    return version or (found[1] if found else "")
+
+
+def most_open_files(pid):
+    """The soft limit of open files; None where there is none."""
+    found = re.search(r"^Max open files\s+(\S+)", text(f"/proc/{pid}/limits"), re.M)
+    return int(found[1]) if found and found[1].isdigit() else None
+
+
+def processes(shown):
+    """The main process of each unit that has one."""
+    found = {}
+    for unit, properties in shown.items():
+        pid = int(properties.get("MainPID") or 0)
+        if pid and Path(f"/proc/{pid}").exists():
+            found[unit] = {
+                "pid": pid,
+                "open_files": most_open_files(pid),
+                "oom_score_adj": int(text(f"/proc/{pid}/oom_score_adj") or 0),
+                "program": text(f"/proc/{pid}/comm").strip(),
+            }
+    return found
+
+
+def folders(paths):
+    """Owner and permission bits of each directory that exists."""
+    found = {}
+    for path in paths:
+        with contextlib.suppress(OSError):
+            status = os.stat(path)
+            found[path] = {"owner": owner(status), "mode": status.st_mode & 0o7777}
+    return found
+
+
+def mount(path):
+    """The mount that holds a path: its kind and its options, those of the file system too."""
+    best, found = -1, ("", [])
+    real = os.path.realpath(path)
+    for line in text("/proc/self/mountinfo").splitlines():
+        first, _, second = line.partition(" - ")
+        point, options = first.split()[4], first.split()[5]
+        kind, _, more = second.split(" ", 2)
+        inside = real == point or real.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= best:
+            best, found = len(point), (kind, [*options.split(","), *more.split(",")])
+    return found
+
+
+def disks(paths):
+    """The file system under each directory that exists, and the bytes that the directory takes of it."""
+    found = {}
+    for path in paths:
+        if not Path(path).is_dir():
+            continue
+        size = os.statvfs(path)
+        kind, options = mount(path)
+        used = 0
+        for place, _, names in os.walk(path):
+            for name in names:
+                with contextlib.suppress(OSError):  # a segment that retention deletes just now
+                    used += os.stat(os.path.join(place, name)).st_blocks * 512
+        found[path] = {
+            "size": size.f_blocks * size.f_frsize,
+            "free": size.f_bavail * size.f_frsize,
+            "used": used,
+            "kind": kind,
+            "options": options,
+        }
+    return found
+
+
+def listeners():
+    """Every listening TCP socket, with its process as far as ss says."""
+    found = []
+    for line in said("ss", "-Hltnp").splitlines():
+        fields = line.split()
+        address, _, port = fields[3].rpartition(":")
+        address = re.sub(r"%.*", "", address.strip("[]")).replace("::ffff:", "")
+        program = re.search(r'\("([^"]+)",pid=(\d+)', line)
+        found.append(
+            {
+                "address": "*" if address in ("0.0.0.0", "::", "*") else address,
+                "port": int(port),
+                "program": program[1] if program else "",
+                "pid": int(program[2]) if program else 0,
+            }
+        )
+    return found
+
+
+def sysctls(names):
+    """Kernel settings, and whether they can be written here."""
+    paths = {name: "/proc/sys/" + name.replace(".", "/") for name in names}
+    return {
+        name: {"value": text(path).strip(), "writable": os.access(path, os.W_OK)}
+        for name, path in paths.items()
+    }
+
+
+def main():
+    asked = json.loads(sys.argv[1])
+    shown = units(asked["units"], asked["properties"])
+    running = processes(shown)
+    bounds = re.search(r"^CapBnd:\s*(\S+)", text("/proc/1/status"), re.M)
+    clock = pairs(said("timedatectl", "show"))
+    container = said("systemd-detect-virt", "--container")
+    seen = {
+        "container": "" if container == "none" else container,
+        "may_raise_limits": bool(bounds and int(bounds[1], 16) >> CAP_SYS_RESOURCE & 1),
+        "most_open_files": most_open_files(1),
+        "release": pairs(text("/etc/os-release")).get("VERSION_CODENAME", ""),
+        "python": "{}.{}".format(*sys.version_info),
+        "java": {u: java(p["pid"]) for u, p in running.items() if p["program"] == "java"},
+        "units": shown,
+        "sets": sets(asked["sets"]),
+        "links": {path: link(path) for path in asked["links"]},
+        "processes": running,
+        "folders": folders(asked["folders"]),
+        "disks": disks(asked["disks"]),
+        "listeners": listeners(),
+        "whole": [path for path in asked["archives"] if Path(path, ".whole").exists()],
+        "sysctl": sysctls(asked["sysctl"]),
+        "meta_properties": pairs(text("/var/lib/kafka/data/meta.properties")),
+        "synchronised": clock.get("NTPSynchronized") == "yes",
+        "can_synchronise": not container or container == "none",
+    }
+    print(json.dumps(seen))
+
+
+main()
