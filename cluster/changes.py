@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from difflib import SequenceMatcher
 
 SHOWN = 6
 
@@ -49,7 +50,11 @@ def _different(old: str, new: str) -> tuple[str, str]:
     was, now = old.split(), new.split()
     if min(len(was), len(now)) < SHOWN:
         return old, new
-    only = [w for w in was if w not in now], [w for w in now if w not in was]
+    only: tuple[list[str], list[str]] = [], []
+    for kind, a, b, c, d in SequenceMatcher(None, was, now, autojunk=False).get_opcodes():
+        if kind != "equal":
+            only[0].extend(was[a:b])
+            only[1].extend(now[c:d])
     return " ".join(only[0]) or "(nothing)", " ".join(only[1]) or "(nothing)"
 
 

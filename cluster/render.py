@@ -116,11 +116,9 @@ class _Renderer:
         self.templates = environment()
 
     def text(self, service: str, template: str, **values: object) -> str:
-        path = self.cluster.path
         return self.templates.get_template(f"{template}.j2").render(
             cluster=self.cluster,
             artifacts=self.artifacts,
-            inventory=path.relative_to(ROOT) if path.is_relative_to(ROOT) else path.name,
             etc=f"{SETS}/{service}",
             **values,
         )

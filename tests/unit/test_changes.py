@@ -31,6 +31,7 @@ def test_a_setting_that_stands_twice_shows_all_its_values() -> None:
 
 
 def test_of_a_long_command_only_the_words_that_differ_are_shown() -> None:
+    assert line_changes("E=a b c d e 3 f\n", "E=x 3 a b c d e 3 f\n") == ["E: (nothing) -> x 3"]
     old = "ExecStart=java -Xms1G -Xmx1G \\\n  -cp /opt/a/* \\\n  kafka.Kafka file\n"
     assert line_changes(old, old.replace("/a/", "/b/")) == ["ExecStart: /opt/a/* -> /opt/b/*"]
 
