@@ -1,6 +1,7 @@
-"""Whether a cluster is healthy: small questions to what was seen of it, each answered with findings.
+"""Whether a cluster is healthy: small questions to what was seen of it, answered with findings.
 
-No sockets and no clock here. An empty answer is a healthy one; what could not be read counts as unhealthy.
+No sockets and no clock here. An empty answer is a healthy one; what could not be read counts as
+unhealthy.
 """
 
 from __future__ import annotations
@@ -67,7 +68,7 @@ def membership(cluster: Cluster, name: str, seen: VoterSeen) -> list[Finding]:
 
 
 def registered(cluster: Cluster, seen: Registry) -> list[Finding]:
-    """Exactly the inventory's brokers are registered, at their addresses; one of them is controller."""
+    """Exactly the inventory's brokers are registered, at their addresses; one is controller."""
     if seen.complaint:
         return [
             Finding(
@@ -107,17 +108,20 @@ def registered(cluster: Cluster, seen: Registry) -> list[Finding]:
 def one_cluster(
     name: str, seen: Registry, meta_properties: Mapping[str, str], broker_id: int
 ) -> list[Finding]:
-    """The data on the host `name` belongs to the cluster that ZooKeeper knows, and to this broker."""
+    """The data on the host `name` belongs to the cluster that ZooKeeper knows and to this broker."""
     path = "/var/lib/kafka/data/meta.properties"
-    where = f"{path} on {name}; never delete it: a disk of another cluster or broker is mounted there, or ZooKeeper was wiped"
+    where = (
+        f"{path} on {name}; never delete it: another broker's disk is mounted there, "
+        "or ZooKeeper was wiped"
+    )
     found = []
     known = seen.cluster_id or seen.complaint or "no cluster id"
     here = meta_properties.get("cluster.id") or "none"
     if here != known:
-        found.append(Finding(name, f"cluster.id={known}, as in ZooKeeper", here, where))
+        found.append(Finding("cluster id", f"{known}, as in ZooKeeper", here, where))
     number = meta_properties.get("broker.id") or "none"
     if number != str(broker_id):
-        found.append(Finding(name, f"broker.id={broker_id}", number, where))
+        found.append(Finding("broker id", str(broker_id), number, where))
     return found
 
 
@@ -161,7 +165,7 @@ def writable(seen: TopicsSeen) -> list[Finding]:
 
 
 def on_three(cluster: Cluster, seen: TopicsSeen) -> list[Finding]:
-    """Kafka's own topics are on three brokers, with min ISR 2; and no other topic has a single copy."""
+    """Kafka's own topics are on three brokers, min ISR 2; no other topic has a single copy."""
     least = min(3, len(cluster.hosts))
     declared = {*cluster.topics, cluster.canary.name}
     found = []
@@ -169,7 +173,7 @@ def on_three(cluster: Cluster, seen: TopicsSeen) -> list[Finding]:
         wanted = least if topic.name.startswith("__") else min(2, least)
         copies = min((len(p.replicas) for p in topic.partitions), default=0)
         if topic.name not in declared and copies < wanted:
-            where = "kafka-reassign-partitions.sh; one machine's death would take what has a single copy"
+            where = "kafka-reassign-partitions.sh; a death would take what has a single copy"
             found.append(Finding(topic.name, f"replication {wanted} at least", str(copies), where))
         min_isr = topic.settings.get("min.insync.replicas", "")
         if topic.name.startswith("__") and least > 2 and min_isr != "2":

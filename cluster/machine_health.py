@@ -1,4 +1,7 @@
-"""Whether a machine is as it should be, but for its services: questions to what was seen over SSH. Pure."""
+"""Whether a machine is fit for what runs on it: clock, disk, kernel, versions, ports.
+
+Questions to what was seen over SSH, each answered with findings; pure, as cluster.health.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ def versions(seen: MachineSeen) -> list[Finding]:
     wanted = re.sub(r"\D", "", release.java)
     for unit, version in seen.java.items():
         if version.split(".")[0] != wanted:
-            where = f"ls -l /proc/$(systemctl show -p MainPID --value {unit})/exe; {DEPLOY}, then restart it"
+            where = f"update-alternatives --display java; {DEPLOY}, then restart {unit}"
             found.append(Finding(unit, f"Java {wanted}", version or "unknown", where))
     return found
 
@@ -48,7 +51,7 @@ def kernel(sysctl_conf: str, seen: MachineSeen) -> list[Finding]:
         if here is None or here.value != value:
             closed = bool(seen.container) and here is not None and not here.writable
             where = (
-                f"/proc/sys is read-only in this container ({seen.container}): set it on the machine outside"
+                f"read-only in this container ({seen.container}): set it on the machine outside"
                 if closed
                 else f"sysctl {name}; sysctl --load /etc/sysctl.d/60-standfast.conf"
             )
@@ -64,7 +67,7 @@ def kernel_settings(sysctl_conf: str) -> dict[str, str]:
 
 
 def clock(name: str, seen: Mapping[str, ClockSeen]) -> list[Finding]:
-    """The clock of `name` is within half a second of the controller's and of the other machines'."""
+    """The clock of `name` is within half a second of the controller's and the other machines'."""
     own = seen[name]
     others = [c.offset for n, c in seen.items() if n != name]
     middle = statistics.median([c.offset for c in seen.values()])
@@ -76,7 +79,7 @@ def clock(name: str, seen: Mapping[str, ClockSeen]) -> list[Finding]:
     if abs(own.offset) - own.uncertainty > MOST_OFF:
         where = f"timedatectl on {name}: retention and time stamps go by this clock"
         if others and abs(middle) > MOST_OFF >= abs(own.offset - middle):
-            where = "the machines agree with each other: it is the clock of this controller that is wrong"
+            where = "the machines agree with each other: it is this controller's clock"
         now = f"{own.offset:+.2f} s against the controller"
         found.append(Finding("clock", expected, now, where))
     elif others and abs(own.offset - middle) - own.uncertainty > MOST_OFF:
@@ -104,12 +107,12 @@ def large_enough(cluster: Cluster, host: Host, path: str, seen: MachineSeen) -> 
         return [Finding(path, "a directory", "none", DEPLOY)]
     if here.size >= declared:
         return []
-    where = f"df {path}; is its disk mounted? Otherwise say so in the inventory: promise.disk, or hosts.{host.name}.disk"
+    where = f"df {path}; is its disk mounted? In the inventory: hosts.{host.name}.disk"
     return [Finding(path, f"{show_size(declared)}, as declared", show_size(here.size), where)]
 
 
 def room(cluster: Cluster, path: str, seen: MachineSeen) -> list[Finding]:
-    """What else lies on the disk leaves the room that the promise needs, and the disk is not filling up."""
+    """What else is on the disk leaves the room that is promised, and it does not fill up."""
     here = seen.disks.get(path)
     if here is None:
         return [Finding(path, "a directory", "none", DEPLOY)]
@@ -117,7 +120,9 @@ def room(cluster: Cluster, path: str, seen: MachineSeen) -> list[Finding]:
     needed, left = wanted.per_day * wanted.days, here.free + here.used
     found = []
     if left < needed:
-        expected = f"room for {show_size(needed)}: {wanted.days:g} days of {show_size(wanted.per_day)} a day"
+        expected = (
+            f"room for {show_size(needed)} ({wanted.days:g} days of {show_size(wanted.per_day)})"
+        )
         now = f"{show_size(left)}, what Kafka holds already included"
         found.append(
             Finding(
@@ -126,7 +131,9 @@ def room(cluster: Cluster, path: str, seen: MachineSeen) -> list[Finding]:
         )
     least = here.size * (1 - disk.USABLE) / 2
     if here.free < least:
-        now = f"{show_size(here.free)} of {show_size(here.size)}, of which Kafka holds {show_size(here.used)}"
+        now = (
+            f"{show_size(here.free)} of {show_size(here.size)}; Kafka holds {show_size(here.used)}"
+        )
         where = "more comes in than promise.bytes_per_day says: a larger disk, or a shorter promise"
         found.append(Finding(path, f"at least {show_size(least)} free", now, where))
     return found

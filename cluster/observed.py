@@ -1,4 +1,4 @@
-"""What was seen of a cluster: plain data, made by whoever asked, judged by cluster.health and cluster.machines."""
+"""What was seen of a cluster: plain data, made by whoever asked, judged by cluster.health."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 class Finding:
     """One thing that is not as it should be, for a person.
 
-    `what` says of what, `look` where to look or what to do. `settable` is False where the machine cannot be
-    brought to it (a container without the right): neither passed nor failed.
+    `what` says of what, `look` where to look or what to do. `settable` is False where the machine
+    cannot be brought to it (a container without the right): neither passed nor failed.
     """
 
     what: str
@@ -29,9 +29,10 @@ class Finding:
 
 @dataclass(frozen=True)
 class VoterSeen:
-    """What a ZooKeeper voter says of itself. `state` is leader or follower, "" where it serves nobody;
-    `members` its `server.N=…` lines; `synced` how many followers are in sync with it (a leader's figure);
-    `complaint` why it could not be asked, "" where it could."""
+    """What a ZooKeeper voter says of itself. `state` is leader or follower, "" where it serves
+    nobody; `members` its `server.N=…` lines; `synced` how many followers are in sync with it (a
+    leader's figure); `complaint` why it could not be asked, "" where it could.
+    """
 
     state: str = ""
     members: tuple[str, ...] = ()
@@ -41,7 +42,7 @@ class VoterSeen:
 
 @dataclass(frozen=True)
 class Registry:
-    """What ZooKeeper holds of Kafka: the brokers by id as "host:port", the cluster's id, the controller's id."""
+    """What ZooKeeper holds of Kafka: brokers by id as "host:port", the cluster's and controller's id."""
 
     brokers: Mapping[int, str] = field(default_factory=dict)
     cluster_id: str | None = None
@@ -68,7 +69,7 @@ class Partition:
 
 @dataclass(frozen=True)
 class TopicSeen:
-    """A topic's partitions in their order, its settings as they hold, and those that are set on itself."""
+    """A topic's partitions in their order, its settings as they hold, those set on itself."""
 
     name: str
     partitions: tuple[Partition, ...]
@@ -99,7 +100,7 @@ class FileSeen:
 
 @dataclass(frozen=True)
 class SetSeen:
-    """A service's sets: the fingerprints its links name and its process started with; the files by set."""
+    """A service's sets: what its links name and its process started with; the files, by set."""
 
     staged: str | None = None
     current: str | None = None
@@ -110,7 +111,7 @@ class SetSeen:
 
 @dataclass(frozen=True)
 class ProcessSeen:
-    """A unit's main process: its number, soft limit of open files (None: unlimited), oom_score_adj, program."""
+    """A unit's main process; `open_files` is the soft limit (None: unlimited)."""
 
     pid: int
     open_files: int | None
@@ -128,7 +129,7 @@ class FolderSeen:
 
 @dataclass(frozen=True)
 class DiskSeen:
-    """The file system under a directory: bytes, its kind and mount options, and what the directory takes of it."""
+    """The file system under a directory, in bytes; `used` is what the directory takes of it."""
 
     size: int
     free: int
@@ -139,7 +140,7 @@ class DiskSeen:
 
 @dataclass(frozen=True)
 class Listener:
-    """A listening TCP socket; `address` "*" is every address. `program` and `pid` as far as they are known."""
+    """A listening TCP socket; `address` "*" is every one. `program` and `pid` where known."""
 
     address: str
     port: int
@@ -167,9 +168,10 @@ class ClockSeen:
 class MachineSeen:
     """A machine with a voter, as one look over SSH showed it.
 
-    `container` is its kind, "" for none; `may_raise_limits` whether its init may (CAP_SYS_RESOURCE), and
-    `most_open_files` what it has otherwise; `java` the release of the running servers' Java, by unit;
-    `units` systemd's properties, by unit; `whole` the archives unpacked to their end.
+    `container` is its kind, "" for none; `may_raise_limits` whether its init may
+    (CAP_SYS_RESOURCE), and `most_open_files` what it has otherwise; `java` the release of the
+    running servers' Java, by unit; `units` systemd's properties, by unit; `whole` the archives
+    unpacked to their end.
     """
 
     container: str

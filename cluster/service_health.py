@@ -1,4 +1,7 @@
-"""Whether a machine's services and their files are as rendered: questions to what was seen over SSH. Pure."""
+"""Whether a machine's services and their files are as rendered.
+
+Questions to what was seen over SSH, each answered with findings; pure, as cluster.health.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ def active(sets: Iterable[FileSet], seen: MachineSeen) -> list[Finding]:
 
 
 def supervised(sets: Iterable[FileSet], seen: MachineSeen) -> list[Finding]:
-    """systemd holds every property as the rendered unit sets it."""
+    """systemd holds every property as the unit in use sets it."""
     found = []
     for wanted in _services(sets):
         unit = wanted.unit or ""
@@ -40,32 +43,47 @@ def supervised(sets: Iterable[FileSet], seen: MachineSeen) -> list[Finding]:
         if shown.get("LoadState") != "loaded":
             found.append(Finding(unit, "a unit that systemd knows", "none", DEPLOY))
             continue
-        differs = unitfile.differences(wanted.files[unit], shown)
-        where = f"systemctl cat {unit}: a drop-in, or a unit that is not the rendered one"
-        for name, expected, actual in differs:
+        where = f"systemctl cat {unit}: is there a drop-in?"
+        for name, expected, actual in unitfile.differences(_unit(wanted, seen), shown):
             found.append(Finding(unit, f"{name}={expected}", actual, where))
         if shown.get("NeedDaemonReload") == "yes":
-            where = "systemctl daemon-reload"
-            found.append(
-                Finding(unit, "a unit as its file says", "changed since it was loaded", where)
-            )
+            now = "its file has changed since"
+            found.append(Finding(unit, "loaded as it is", now, "systemctl daemon-reload"))
     return found
 
 
 def current(sets: Iterable[FileSet], seen: MachineSeen) -> list[Finding]:
-    """Every service runs on the set that the inventory renders: staged, current and running are one."""
+    """Every service runs on what is staged: staged, current and running are one."""
     found = []
     for wanted in sets:
-        here, unit = seen.sets.get(wanted.service) or SetSeen(), wanted.unit
+        here = seen.sets.get(wanted.service) or SetSeen()
         names = {"staged": here.staged, "current": here.current}
-        names |= {"running": here.running} if unit else {}
-        if set(names.values()) != {wanted.fingerprint}:
-            now = "stale: " + ", ".join(
-                f"{name} {value or 'none'}" for name, value in names.items()
-            )
-            where = f"{DEPLOY} stages what the inventory says; a restart of {unit or 'nothing'} makes it live"
-            found.append(Finding(wanted.service, f"{wanted.fingerprint} everywhere", now, where))
+        names |= {"running": here.running} if wanted.unit else {}
+        if len(set(names.values())) == 1 and here.staged:
+            continue
+        now = ", ".join(f"{name} {value or 'none'}" for name, value in names.items())
+        why = ", ".join(_changed(here)) or "it was not restarted since"
+        where = f"what differs: {why}; a restart of {wanted.unit} on what is staged makes it live"
+        where = where if here.staged and here.current and wanted.unit else DEPLOY
+        expected = "staged, current and running one set"
+        found.append(Finding(wanted.service, expected, f"stale: {now}", where))
     return found
+
+
+def _changed(here: SetSeen) -> list[str]:
+    """The names of the files that differ between what is staged and what is in use."""
+    staged, used = (here.files.get(name or "", {}) for name in (here.staged, here.current))
+    names = sorted(staged.keys() | used.keys())
+    return [
+        n for n in names if n not in staged or n not in used or staged[n].digest != used[n].digest
+    ]
+
+
+def _unit(wanted: FileSet, seen: MachineSeen) -> str:
+    """The text of the unit in use; as rendered where it cannot be read."""
+    here = seen.sets.get(wanted.service) or SetSeen()
+    unit = here.files.get(here.current or "", {}).get(wanted.unit or "")
+    return unit.text if unit and unit.text else wanted.files[wanted.unit or ""]
 
 
 def limits(sets: Iterable[FileSet], seen: MachineSeen) -> list[Finding]:
@@ -73,7 +91,7 @@ def limits(sets: Iterable[FileSet], seen: MachineSeen) -> list[Finding]:
     found = []
     for wanted in _services(sets):
         unit = wanted.unit or ""
-        process, text = seen.processes.get(unit), wanted.files[unit]
+        process, text = seen.processes.get(unit), _unit(wanted, seen)
         if process is None:
             found.append(Finding(unit, "a running process", "none", f"journalctl -u {unit}"))
             continue
@@ -158,7 +176,7 @@ def links(sets: Iterable[FileSet], seen: MachineSeen) -> list[Finding]:
 
 
 def guarded(sets: Iterable[FileSet], seen: MachineSeen) -> list[Finding]:
-    """A secret can be read by its service alone, and no file of a set written by anybody but root."""
+    """A secret can be read by its service alone; nobody but root writes a file of a set."""
     found = []
     for wanted in sets:
         here = seen.sets.get(wanted.service) or SetSeen()
@@ -179,7 +197,7 @@ def guarded(sets: Iterable[FileSet], seen: MachineSeen) -> list[Finding]:
 
 
 def owned(expected: Mapping[str, str], seen: MachineSeen) -> list[Finding]:
-    """Each data directory (`expected`: path to owner) belongs to its service, and is closed to others."""
+    """Each data directory (`expected`: path to owner) is its service's, and closed to others."""
     found = []
     for path, user in expected.items():
         folder = seen.folders.get(path)

@@ -21,7 +21,7 @@ YES = {"yes": "yes", "true": "yes", "on": "yes", "no": "no", "false": "no", "off
 
 
 def directives(text: str) -> dict[str, list[str]]:
-    """What a unit file sets: each directive's values in their order; an empty one empties the list."""
+    """What a unit file sets: each directive's values, in their order."""
     found: dict[str, list[str]] = {}
     lines = [line for line in text.splitlines() if not line.lstrip().startswith(("#", ";"))]
     for line in re.sub(r"\\\n\s*", " ", "\n".join(lines)).splitlines():
@@ -37,10 +37,10 @@ def properties(text: str) -> set[str]:
 
 
 def differences(text: str, shown: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    """(directive, expected, found) of whatever systemd holds in another way than the unit file sets it.
+    """(directive, expected, found) of whatever systemd holds in another way than the file sets it.
 
-    `shown` maps properties to values as `systemctl show` prints them; a property that this systemd does not
-    know is skipped.
+    `shown` maps properties to values as `systemctl show` prints them; a property that this systemd
+    does not know is skipped.
     """
     found: list[tuple[str, str, str]] = []
     for name, values in directives(text).items():
@@ -106,7 +106,7 @@ def _word(name: str) -> Callable[[str], str]:
         return lambda word: f"{seconds(word):g} s"
     if name.endswith("Signal"):
         return lambda word: str(int(getattr(signal, word, word)))
-    if name.startswith("Capability") or name.startswith("Ambient"):
+    if name.startswith(("Capability", "Ambient")):
         return str.lower
     if name.startswith("Memory") and name[6:] in ("Max", "High", "Min", "Low", "SwapMax"):
         return lambda word: word if word == "infinity" else str(_memory(word))

@@ -60,11 +60,11 @@ def outcome(report: pytest.TestReport) -> tuple[str, str]:
     if report.skipped and isinstance(report.longrepr, tuple):
         text = report.longrepr[2].removeprefix("Skipped: ")
         return (UNSET if text.startswith(UNSETTABLE) else FAILED), text
-    if isinstance(report.longrepr, str):  # what pytest.fail was given
-        return FAILED, report.longrepr
     crash = getattr(report.longrepr, "reprcrash", None)
-    said = crash.message if crash else report.longreprtext
-    return FAILED, f"the check itself failed\n  found     {said.strip().splitlines()[0]}"
+    text = crash.message if crash else report.longreprtext
+    if text.startswith("Failed: "):  # what pytest.fail was given
+        return FAILED, text.removeprefix("Failed: ")
+    return FAILED, f"the check itself failed\n  found     {text.strip().splitlines()[0]}"
 
 
 def _last(text: str) -> str:

@@ -1,7 +1,7 @@
 """A canary: one record through each broker, into every sink, and what became of it.
 
-It flies in a topic of its own with one partition led by each broker, and lands in a table of its own: nothing
-of a user's is touched.
+It flies in a topic of its own with one partition led by each broker, and lands in a table of its
+own: nothing of a user's is touched.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Arrival:
 
 @dataclass
 class Flight:
-    """`unsent`: why nothing went through a broker, by id; `arrivals` and `complaints` by consumer."""
+    """`unsent`: why nothing went through a broker, by id; the rest by consumer."""
 
     token: str
     partitions: Mapping[int, int]  # broker id to the partition that it leads
@@ -70,7 +70,7 @@ def landed(flight: Flight, consumer: str, broker: int) -> list[Finding]:
 
 
 def fly(cluster: Cluster, artifacts: Artifacts) -> Flight:
-    """Send one record through each broker, and wait until all are in every sink, or the time is over."""
+    """Send one record through each broker; wait until all are in every sink, or too long."""
     brokers = sorted(host.broker_id for host in cluster.hosts.values())
     flight = Flight(secrets.token_hex(8), {broker: n for n, broker in enumerate(brokers)})
     _send(cluster, flight)
@@ -93,7 +93,7 @@ def fly(cluster: Cluster, artifacts: Artifacts) -> Flight:
 def _send(cluster: Cluster, flight: Flight) -> None:
     topic = cluster.canary.name
     settings = {row.name: row.value for row in producer_settings(cluster)}
-    flight.unsent = {broker: f"nothing within {ACKNOWLEDGED:g} s" for broker in flight.partitions}
+    flight.unsent = dict.fromkeys(flight.partitions, f"nothing within {ACKNOWLEDGED:g} s")
     try:
         producer = connect.producer(settings)
         found = producer.list_topics(topic, timeout=ACKNOWLEDGED / 2).topics[topic]

@@ -16,12 +16,12 @@ GROUPS = ("services", "files", "ensemble", "brokers", "topics", "machine", "cana
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """The inventory first: a wrong one ends here. Before any thread: the lab's network is entered by all."""
+    """The inventory first: a wrong one ends here. Before any thread: all enter its network."""
     connect.begin("verify")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """A check that names a `voter`, `broker`, `machine`, `database` or `collector` is made on each of them."""
+    """A check that names a `voter`, `broker`, `machine` … is made on each of them."""
     cluster = connect.cluster()
     each = {
         "voter": list(cluster.voters),
@@ -48,7 +48,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def check(item: pytest.Item) -> tuple[str, str, str]:
-    """(group, check, machine) of a test: its file's name, its docstring, whom it is made on ("cluster": all)."""
+    """(group, check, machine) of a test; machine is "cluster" where it is made on all at once."""
     assert isinstance(item, pytest.Function)
     params = dict(item.callspec.params) if hasattr(item, "callspec") else {}
     where = next(

@@ -1,7 +1,7 @@
-"""Looks at a machine, on the machine itself: everything that the verification asks, as one JSON object.
+"""Looks at a machine, on the machine itself; prints all that was asked as one JSON object.
 
-Sent over SSH and run by the host's own Python as root: it changes nothing, and imports nothing but the
-standard library. argv[1] is what to look at (tests/verify/machines.py makes it).
+Sent over SSH and run by the host's own Python as root: it changes nothing, and imports nothing but
+the standard library. argv[1] is what to look at (tests/verify/machines.py makes it).
 """
 
 import contextlib
@@ -50,7 +50,7 @@ def owner(status):
 def link(path):
     """Where a link points; None where it is none."""
     try:
-        return str(Path(path).readlink()) if sys.version_info >= (3, 9) else os.readlink(path)
+        return str(Path(path).readlink())
     except OSError:
         return None
 
@@ -70,7 +70,7 @@ def files(folder, secrets):
 
 
 def sets(asked):
-    """The sets of each service: links, the fingerprint that runs, the files of what the links name."""
+    """The sets of each service: links, what runs, the files of what the links name."""
     found = {}
     for service, secrets in asked.items():
         folder = SETS / service
@@ -127,7 +127,7 @@ def folders(paths):
     found = {}
     for path in paths:
         with contextlib.suppress(OSError):
-            status = os.stat(path)
+            status = Path(path).stat()
             found[path] = {"owner": owner(status), "mode": status.st_mode & 0o7777}
     return found
 
@@ -147,7 +147,7 @@ def mount(path):
 
 
 def disks(paths):
-    """The file system under each directory that exists, and the bytes that the directory takes of it."""
+    """The file system under each directory that exists, and the bytes that this takes of it."""
     found = {}
     for path in paths:
         if not Path(path).is_dir():
@@ -158,7 +158,7 @@ def disks(paths):
         for place, _, names in os.walk(path):
             for name in names:
                 with contextlib.suppress(OSError):  # a segment that retention deletes just now
-                    used += os.stat(os.path.join(place, name)).st_blocks * 512
+                    used += Path(place, name).stat().st_blocks * 512
         found[path] = {
             "size": size.f_blocks * size.f_frsize,
             "free": size.f_bavail * size.f_frsize,

@@ -1,4 +1,4 @@
-"""Asks the machines over SSH, with testinfra: one command for all that is to be seen of a machine."""
+"""Asks the machines over SSH, with testinfra: one command for all that is to be seen of one."""
 
 from __future__ import annotations
 
@@ -154,7 +154,7 @@ def owners(cluster: Cluster, machine: Machine) -> dict[str, str]:
     zookeeper = {f"/var/lib/zookeeper{tail}": "zookeeper" for tail in ("", "/data", "/log")}
     if not isinstance(machine, Host):
         return zookeeper
-    kafka = {path: "kafka" for path in ("/var/lib/kafka", DATA)}
+    kafka = dict.fromkeys(("/var/lib/kafka", DATA), "kafka")
     consumers = {f"/var/lib/standfast/{name}": "standfast" for name in cluster.consumers}
     return {**zookeeper, **kafka, **consumers}
 

@@ -1,4 +1,4 @@
-"""The verification's results as a table that a person can read: rows are checks, columns are machines."""
+"""The verification's results as a table: rows are checks, columns are machines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The files on the machines are the rendered ones, whole, and closed to those whom they do not concern."""
+"""The files on the machines are the rendered ones, whole, and closed to others."""
 
 from __future__ import annotations
 
