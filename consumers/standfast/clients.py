@@ -26,11 +26,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# What an administrative client needs to notice a machine that died silently.
+# What an administrative client needs to notice a machine that died silently. It asks the
+# controller, and finds a new one only by refreshing its metadata: by default after five minutes.
 ADMIN_SETTINGS = {
     "socket.timeout.ms": "5000",
     "socket.connection.setup.timeout.ms": "1500",
     "reconnect.backoff.max.ms": "1000",
+    "topic.metadata.refresh.interval.ms": "2000",
 }
 
 
@@ -93,7 +95,7 @@ def zookeeper(hosts: Sequence[str], timeout: float = 6.0) -> KazooClient:
     """A ZooKeeper client, not started; `timeout` is its session time-out in seconds."""
     from kazoo.client import KazooClient
 
-    return KazooClient(hosts=",".join(hosts), timeout=timeout, logger=_logger("zookeeper"))
+    return KazooClient(hosts=",".join(hosts), timeout=timeout, logger=log("zookeeper"))
 
 
 def connection(address: str, timeout: float) -> socket.socket:
@@ -118,7 +120,7 @@ def _made(
     for name, value in more.items():  # callbacks (on_commit) keep their names
         conf[name if callable(value) else name.replace("_", ".")] = value
     try:
-        return kind(conf, logger=_logger("kafka"))
+        return kind(conf, logger=log("kafka"))
     except KafkaException as error:
         raise UserError("kafka client settings", error.args[0].str()) from error
 
@@ -140,7 +142,8 @@ class _Sparse(logging.Filter):
         return True
 
 
-def _logger(name: str) -> logging.Logger:
+def log(name: str) -> logging.Logger:
+    """Where a library of this package speaks: stderr, the same kind of line once in 30 s."""
     logger = logging.getLogger(f"standfast.{name}")
     if not logger.handlers:
         handler = logging.StreamHandler(sys.stderr)

@@ -140,8 +140,6 @@ class Collector:
         Raises Unavailable, and Refused where it is one of several records that is refused.
         """
         config = self.config
-        if any(self.positions.goes_back(message) for message in part):
-            self.ids.doubt()
         good: list[Record] = []
         dead: list[tuple[Record, str]] = []
         for message in part:
@@ -215,7 +213,7 @@ class Collector:
             say(why)
 
     def sound(self, messages: list[Message]) -> list[Message]:
-        """The messages without those that are errors, and without what follows a damaged one."""
+        """The messages that are records, without those that follow a damaged one."""
         good: list[Message] = []
         damaged: set[tuple[str | None, int | None]] = set()
         for message in messages:
@@ -235,6 +233,8 @@ class Collector:
                     say(f"{place[0]}/{place[1]} is damaged at its leader: {error.str()}", 2)
             elif self.said.now(error.name(), error.str()):
                 say(f"kafka: {error.str()}", priority=4)
+        if any(self.positions.goes_back(message) for message in good):
+            self.ids.doubt()
         return good
 
     def begin_anew(self) -> None:
@@ -251,7 +251,6 @@ class Collector:
         consumer.assign(partitions)
         if self.waiting and partitions:
             consumer.pause(partitions)
-        self.ids.doubt()
         say(f"assigned: {_named(partitions)}")
 
     def revoked(self, _consumer: Consumer, partitions: list[TopicPartition]) -> None:

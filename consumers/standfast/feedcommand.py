@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from standfast import clients, sources
 from standfast.errors import Failure, UserError
-from standfast.feed import Feed
+from standfast.feed import Feed, RecordRefused
 from standfast.feedprogress import Progress
 from standfast.ledger import read_head
 from standfast.ranges import Gather, Ranges
@@ -74,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
             drain=args.drain,
             stop=stop.__bool__,
         )
+        feed.check()
         progress = Progress(feed, args.progress, args.generate or None)
         bad = Gather()
         try:
@@ -122,7 +123,11 @@ def _send(
             print(f"standfast: {row.problem}; it is not sent", file=sys.stderr)
             bad.add(row.sequence)
             continue
-        feed.send(row.key, row.value, event_time=row.event_time, sequence=row.sequence)
+        try:
+            feed.send(row.key, row.value, event_time=row.event_time, sequence=row.sequence)
+        except RecordRefused as refused:
+            print(f"standfast: {refused}; it is not sent", file=sys.stderr)
+            bad.add(row.sequence)
         progress.show()
         if args.rate:
             # Against the schedule, not the last record: a pause is made up for.

@@ -7,6 +7,9 @@ line is one acknowledgement:
     # run 1 1700000000000
     1 4 0 1700000000123 12.4        sequence, partition, offset, when (Unix ms), latency (ms)
 
+The offset is -1 where the broker had the record already and did not say where. `# again` says
+that from here on records may have been sent a second time, as they may in a run after the first.
+
 What stands in it was flushed to disk before anybody was told. A last line that a crash tore
 off is not an acknowledgement; such a record is sent again, under the same number.
 """
@@ -29,12 +32,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MAGIC = "# standfast-ledger 1 "
-LINE = re.compile(rb"(\d+ \d+ \d+ \d+ \d+\.\d+|# run \d+ \d+)\n")
+LINE = re.compile(rb"(\d+ \d+ -?\d+ \d+ \d+\.\d+|# (run|again) \d+ \d+)\n")
 
 
 @dataclass(slots=True)
 class Acknowledgement:
-    """One line: `at` in Unix milliseconds, `latency` in milliseconds, `run` counts from 1."""
+    """One line: `at` in Unix milliseconds, `latency` in milliseconds, `run` counts from 1.
+
+    `again`: the feed had cause to send this one twice.
+    """
 
     sequence: int
     partition: int
@@ -42,18 +48,22 @@ class Acknowledgement:
     at: int
     latency: float
     run: int
+    again: bool
 
 
 @dataclass(slots=True)
 class Ledger:
-    """What a ledger says as a whole. `end` is where its last complete line ends, in bytes."""
+    """What a ledger says as a whole. `end` is where its last complete line ends, in bytes.
+
+    `once`: what was acknowledged before the feed had any cause to send something twice.
+    """
 
     feed: str
     topic: str
     source: str
     runs: int = 0
     acknowledged: Ranges = field(default_factory=Ranges)
-    first_run: Ranges = field(default_factory=Ranges)
+    once: Ranges = field(default_factory=Ranges)
     end: int = 0
 
 
@@ -62,13 +72,13 @@ def read_ledger(path: Path) -> Ledger:
 
     Raises UserError where there is none, it is not one, or it is damaged before its end.
     """
-    everything, first_run = Gather(), Gather()
+    everything, once = Gather(), Gather()
     ledger = read_head(path)
     for line in acknowledgements(path, ledger):
         everything.add(line.sequence)
-        if line.run == 1:
-            first_run.add(line.sequence)
-    ledger.acknowledged, ledger.first_run = everything.ranges(), first_run.ranges()
+        if not line.again:
+            once.add(line.sequence)
+    ledger.acknowledged, ledger.once = everything.ranges(), once.ranges()
     return ledger
 
 
@@ -95,7 +105,7 @@ def acknowledgements(path: Path, ledger: Ledger | None = None) -> Iterator[Ackno
     Raises UserError where lines that are whole follow one that is not.
     """
     ledger = ledger or read_head(path)
-    torn = 0
+    torn, again = 0, False
     with path.open("rb") as file:
         file.seek(ledger.end)
         for number, raw in enumerate(file, start=2):
@@ -108,9 +118,12 @@ def acknowledgements(path: Path, ledger: Ledger | None = None) -> Iterator[Ackno
             parts = raw.split()
             if parts[0] == b"#":
                 ledger.runs = int(parts[2])
+                again = again or ledger.runs > 1 or parts[1] == b"again"
                 continue
             sequence, partition, offset, at = map(int, parts[:4])
-            yield Acknowledgement(sequence, partition, offset, at, float(parts[4]), ledger.runs)
+            yield Acknowledgement(
+                sequence, partition, offset, at, float(parts[4]), ledger.runs, again
+            )
 
 
 def _whole(raw: bytes) -> bool:
@@ -161,14 +174,22 @@ class LedgerWriter:
             head = json.dumps({"feed": feed, "topic": topic, "source": source})
             file.write(f"{MAGIC}{head}\n".encode())
         self.ledger.runs += 1
-        file.write(f"# run {self.ledger.runs} {time.time_ns() // 1_000_000}\n".encode())
-        self.sync()
+        self._mark("run")
         _sync_directory(path.parent)
 
     def add(self, lines: Iterable[str]) -> None:
         """Append lines of "sequence partition offset at latency"; not on disk yet."""
         assert self._file is not None
         self._file.write("".join(f"{line}\n" for line in lines).encode())
+
+    def again(self) -> None:
+        """From here on records may have been sent a second time. On disk when this returns."""
+        self._mark("again")
+
+    def _mark(self, what: str) -> None:
+        now = time.time_ns() // 1_000_000
+        self.add([f"# {what} {self.ledger.runs} {now}"])
+        self.sync()
 
     def sync(self) -> None:
         """Flush to the disk. Raises OSError where that fails: then nothing of it counts."""

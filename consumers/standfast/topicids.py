@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LOOK_SECONDS = 5.0  # how often the brokers are asked again …
-HURRY_SECONDS = 0.5  # … and how often while an id is wanted
-ANSWER_SECONDS = 3.0
+HURRY_SECONDS = 0.3  # … and how often while an id is wanted
+ANSWER_SECONDS = 1.0
 PATIENCE_SECONDS = 1.0
 
 
@@ -28,7 +28,7 @@ class TopicIds:
         self._answered: dict[str, float] = {}  # when the question was asked that was answered
         self._asked: dict[str, Any] | None = None
         self._asked_at = -LOOK_SECONDS
-        self._trust_from = 0.0
+        self._trust_from = 0.0  # of what is not answered yet, nothing is
         self._changed: set[str] = set()
 
     def of(self, topic: str) -> str:

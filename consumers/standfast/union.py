@@ -111,12 +111,12 @@ class Verdict:
 def judge(total: Total, ledger: Ledger) -> Verdict:
     """Whether all that the feed's ledger holds is in the sinks, once.
 
-    A feed that resumed sends again only what its ledger did not hold. So a copy of a record
-    that its first run had acknowledged, or any copy where there was one run, is one too many.
+    A feed sends again only what it had no acknowledgement for, and its ledger says from where
+    on. So a copy of a record that was acknowledged before that is one too many.
     """
     feed = total.feeds.get(ledger.feed, FeedTotal())
     acknowledged = ledger.acknowledged
-    entitled = acknowledged - ledger.first_run if ledger.runs > 1 else Ranges()
+    entitled = acknowledged - ledger.once
     known = len(feed.repeated - entitled)
     # Which of the unmarked are copies cannot be told where hosts also share records by key: of
     # those that may be, as many as the feed was entitled to send again are given the benefit.
