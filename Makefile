@@ -3,6 +3,8 @@
 
 export INVENTORY ?= inventory/lab.yml
 export SUITE ?= bookworm
+# The hosts' Python, which their release decides.
+export PYTHONS ?= $(if $(filter trixie,$(SUITE)),3.13,3.11)
 PYTHON ?= python3
 VENV := .venv/bin/
 .DEFAULT_GOAL := help
@@ -44,8 +46,8 @@ deploy: setup dist ## install and configure everything on INVENTORY (default: th
 verify: setup ## check everything on INVENTORY; safe on production at any time
 	@$(VENV)python -m tests.verify
 
-demo: setup ## bring the lab up, deploy, stream, break things, show that nothing is missing
-	@$(VENV)python -m lab.demo
+demo: setup build/lab/postgresql.password ## bring the lab up, deploy, stream, break things, show that nothing is missing
+	@$(VENV)python -m drills.demo
 
 test: lint unit ## everything: lint, unit tests, and the real thing on the lab
 	@$(MAKE) --no-print-directory dist lab-up
@@ -56,6 +58,9 @@ unit: setup ## the unit tests: seconds, no root
 
 lint: setup ## ruff, and mypy --strict
 	@$(VENV)ruff check . && $(VENV)ruff format --check . && $(VENV)mypy
+
+bench: setup ## what flushing each record costs, on the lab
+	@$(VENV)python -m bench.flush
 
 clean: lab-down ## remove what was built, the caches too
 	rm -rf build .venv

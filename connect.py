@@ -69,18 +69,6 @@ def begin(doing: str, file: object = None) -> Cluster:
     return found
 
 
-def confirm(what: str, yes: bool) -> None:
-    """Ask before anything outside the lab is changed; without a terminal, `--yes` is the only
-    yes.
-    """
-    if yes or cluster().is_lab:
-        return
-    if not sys.stdin.isatty():
-        die(f"{what} changes {cluster().name}, which is no lab: give --yes", code=2)
-    if input(f"{what} changes {cluster().name}. Go on? [y/N] ").strip().lower() not in ("y", "yes"):
-        die("nothing was changed", code=1)
-
-
 def without_delay(host: Host) -> None:
     """Send pyinfra's commands at once: paramiko leaves Nagle's algorithm on, 45 ms a command in
     place of 3.
@@ -113,17 +101,19 @@ def ssh(name: str) -> Connection:
     return connection
 
 
-def run(name: str, command: str) -> str:
+def run(name: str, command: str, seconds: float = 30) -> str:
     """What `command` prints on the machine `name`, as root. Raises OSError with one sentence
-    where it fails.
+    where it fails or takes longer than `seconds`.
     """
     try:
         with ssh(name) as connection:
-            result = connection.sudo(command, hide=True, warn=True, timeout=30)
+            # in_stream: fabric would hand this process's own input to the remote command.
+            result = connection.sudo(
+                command, hide=True, warn=True, timeout=seconds, in_stream=False
+            )
     except Exception as error:  # fabric, paramiko and socket raise each their own
-        raise OSError(
-            f"{name}: cannot be asked over SSH: {str(error) or type(error).__name__}"
-        ) from error
+        why = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise OSError(f"{name}: cannot be asked over SSH: {why}") from error
     if result.exited:
         raise OSError(f"{name}: `{command}` ended with {result.exited}: {result.stderr.strip()}")
     return str(result.stdout)
@@ -149,7 +139,9 @@ def each(names: Iterable[str], work: Callable[[str], T]) -> dict[str, T | OSErro
 
 
 def zookeeper_answer(address: str, word: str, timeout: float = CONNECT_SECONDS) -> str:
-    """What the ZooKeeper at "host:port" answers to a four-letter word. Raises OSError; `timeout` in seconds."""
+    """What the ZooKeeper at "host:port" answers to a four-letter word. Raises OSError; `timeout`
+    in seconds.
+    """
     from standfast import clients
 
     end, answer = time.monotonic() + timeout, b""
@@ -169,12 +161,14 @@ def broker_answer(address: str, timeout: float = CONNECT_SECONDS) -> dict[int, s
 
 
 def registry(timeout: float = 2 * CONNECT_SECONDS) -> dict[str, object]:
-    """What ZooKeeper holds of Kafka: {path: content} of the brokers, the cluster's id and the controller.
+    """What ZooKeeper holds of Kafka: {path: content} of the brokers, the cluster's id and the
+    controller.
 
     Raises OSError with one sentence where ZooKeeper cannot be asked.
     """
     from kazoo.exceptions import KazooException, NoNodeError
     from kazoo.handlers.threading import KazooTimeoutError
+
     from standfast import clients
 
     client = clients.zookeeper(cluster().zookeeper_connect.split(","), timeout=timeout)
