@@ -108,7 +108,7 @@ def registered(cluster: Cluster, seen: Registry) -> list[Finding]:
 def one_cluster(
     name: str, seen: Registry, meta_properties: Mapping[str, str], broker_id: int
 ) -> list[Finding]:
-    """The data on the host `name` belongs to the cluster that ZooKeeper knows and to this broker."""
+    """The data on the host `name` is of the cluster that ZooKeeper knows, and of this broker."""
     path = "/var/lib/kafka/data/meta.properties"
     where = (
         f"{path} on {name}; never delete it: another broker's disk is mounted there, "

@@ -120,20 +120,13 @@ def room(cluster: Cluster, path: str, seen: MachineSeen) -> list[Finding]:
     needed, left = wanted.per_day * wanted.days, here.free + here.used
     found = []
     if left < needed:
-        expected = (
-            f"room for {show_size(needed)} ({wanted.days:g} days of {show_size(wanted.per_day)})"
-        )
+        expected = f"room for {show_size(needed)}: {wanted.days:g} x {show_size(wanted.per_day)}"
         now = f"{show_size(left)}, what Kafka holds already included"
-        found.append(
-            Finding(
-                path, expected, now, "du -xh --max-depth=2 / on this machine: what else is there?"
-            )
-        )
+        where = "du -xh --max-depth=2 / on this machine: what else is there?"
+        found.append(Finding(path, expected, now, where))
     least = here.size * (1 - disk.USABLE) / 2
     if here.free < least:
-        now = (
-            f"{show_size(here.free)} of {show_size(here.size)}; Kafka holds {show_size(here.used)}"
-        )
+        now = f"{show_size(here.free)}, and Kafka holds {show_size(here.used)}"
         where = "more comes in than promise.bytes_per_day says: a larger disk, or a shorter promise"
         found.append(Finding(path, f"at least {show_size(least)} free", now, where))
     return found

@@ -42,7 +42,7 @@ class VoterSeen:
 
 @dataclass(frozen=True)
 class Registry:
-    """What ZooKeeper holds of Kafka: brokers by id as "host:port", the cluster's and controller's id."""
+    """What ZooKeeper holds of Kafka; brokers by id as "host:port", the controller by its id."""
 
     brokers: Mapping[int, str] = field(default_factory=dict)
     cluster_id: str | None = None
@@ -60,7 +60,7 @@ class BrokerSeen:
 
 @dataclass(frozen=True)
 class Partition:
-    """Broker ids: the leader (-1: none), all replicas (the preferred leader first), those in sync."""
+    """Broker ids: the leader (-1: none), all replicas (the preferred one first), the in-sync."""
 
     leader: int
     replicas: tuple[int, ...]
@@ -158,7 +158,7 @@ class Sysctl:
 
 @dataclass(frozen=True)
 class ClockSeen:
-    """Seconds that the machine's clock is ahead of the controller's, and how exactly that is known."""
+    """Seconds that a machine's clock is ahead of the controller's, give or take so many."""
 
     offset: float
     uncertainty: float

@@ -78,7 +78,8 @@ def _unset(results: Sequence[Result], width: int, mark: str) -> list[str]:
     for r in results:
         if r.outcome == UNSET:
             checks.setdefault(r.check, []).append(r)
-    lines = ["Not settable here, so neither passed nor failed:"] if checks else []
+    title = "Not settable here, so neither passed nor failed:"
+    lines = _wrapped(title, width, "", "") if checks else []
     for check, found in checks.items():
         where = ", ".join(r.machine for r in found)
         text = f"{mark} {check} ({where}): {found[0].text.removeprefix(UNSETTABLE)}"
