@@ -13,6 +13,9 @@ from roles import archives, base, consumers, kafka, postgresql, probe, sets, top
 
 connect.without_delay(host)
 
+if "kafka" in host.groups:
+    kafka.hold_disk_against_inventory()
+
 base.install()
 base.configure()
 

@@ -8,7 +8,7 @@ from pyinfra.api import FactBase
 
 
 class Unpacked(FactBase[set[str]]):
-    """The folders of the archives that were unpacked to their end, and each link as "it -> folder"."""
+    """The folders of archives that were unpacked to their end; each link as "it -> folder"."""
 
     default = set
 
