@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 import connect
+from cluster.model import Cluster
 from tests.verify.outcome import UNSETTABLE
 from tests.verify.table import FAILED, PASSED, UNSET, Result, render, summary
 
@@ -71,6 +72,17 @@ def _last(text: str) -> str:
     return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
 
 
+def show(results: Sequence[Result], cluster: Cluster, seconds: float, as_json: bool) -> None:
+    """Print the results, as a table or as a JSON list."""
+    if as_json:
+        print(json.dumps([asdict(result) for result in results], indent=1), flush=True)
+        return
+    plain = not (sys.stdout.encoding or "").lower().startswith("utf")
+    width = shutil.get_terminal_size((100, 24)).columns
+    print(render(results, list(cluster.machines), width, plain))
+    print(summary(results, cluster.name, seconds), flush=True)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Verify the cluster that INVENTORY names. Returns the exit code."""
     parser = argparse.ArgumentParser(
@@ -101,13 +113,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         connect.die(f"verify: -k {args.k!r} matches no check", code=2)
     if not collected.results:
         return 2
-    if args.json:
-        print(json.dumps([asdict(result) for result in collected.results], indent=1))
-    else:
-        plain = not (sys.stdout.encoding or "").lower().startswith("utf")
-        width = shutil.get_terminal_size((100, 24)).columns
-        print(render(collected.results, list(cluster.machines), width, plain))
-        print(summary(collected.results, cluster.name, seconds))
+    try:
+        show(collected.results, cluster, seconds, args.json)
+    except BrokenPipeError:  # `make verify | head`
+        sys.stdout = None
     wrong = collected.broken or any(r.outcome == FAILED for r in collected.results)
     return 1 if wrong else 0
 

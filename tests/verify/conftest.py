@@ -42,6 +42,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         group = item.path.stem.removeprefix("test_")
         return GROUPS.index(group) if group in GROUPS else len(GROUPS)
 
+    # A cluster without a database, or without a collector, has nothing to check there.
+    items[:] = [item for item in items if all(isinstance(v, str) for v in _params(item).values())]
     items.sort(key=place)
     for item in items:
         item.user_properties.append(("check", check(item)))
@@ -50,12 +52,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def check(item: pytest.Item) -> tuple[str, str, str]:
     """(group, check, machine) of a test; machine is "cluster" where it is made on all at once."""
     assert isinstance(item, pytest.Function)
-    params = dict(item.callspec.params) if hasattr(item, "callspec") else {}
+    params = _params(item)
     where = next(
         (params[n] for n in ("voter", "broker", "machine", "database") if n in params), "cluster"
     )
     label = " ".join((item.function.__doc__ or item.name).split()).rstrip(".")
     return item.path.stem.removeprefix("test_"), label.format(**params), where
+
+
+def _params(item: pytest.Item) -> dict[str, object]:
+    return dict(item.callspec.params) if hasattr(item, "callspec") else {}
 
 
 @pytest.fixture(scope="session")

@@ -94,7 +94,9 @@ class Looks:
     def _clock(self, machine: Machine) -> ClockSeen:
         # After the machine was looked at: the connection stands, and it is not busy with that.
         if look := self._machines.get(machine.name):
-            look.exception()
+            error = look.exception()
+            if isinstance(error, machines.Unreachable):
+                raise error
         return machines.clock(machine)
 
 

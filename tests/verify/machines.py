@@ -36,6 +36,10 @@ SECONDS = 20  # for all that is asked of a machine at once
 ALWAYS = {"ActiveState", "SubState", "UnitFileState", "MainPID", "NeedDaemonReload", "LoadState"}
 
 
+class Unreachable(OSError):
+    """There is no SSH connection to a machine."""
+
+
 @cache
 def remote(machine: Machine) -> Remote:
     """The machine over SSH, as root, with the inventory's ssh_config: strict, and never asking."""
@@ -62,7 +66,7 @@ def run(machine: Machine, command: str, *words: str, seconds: float = SECONDS) -
         done = remote(machine).run(f"timeout {seconds:g} {command}", *words)
     except RuntimeError as error:  # ssh itself: no connection, wrong key
         said = getattr(error.args[0], "stderr", "") if error.args else ""
-        raise OSError(f"no SSH connection ({_last(said) or 'no answer'})") from None
+        raise Unreachable(f"no SSH connection ({_last(said) or 'no answer'})") from None
     if done.rc == 124:
         raise OSError(f"no answer within {seconds:g} s")
     if done.rc:

@@ -54,8 +54,9 @@ def _table(
         mark = max(len(m) for m in marks.values())
         cell = dict.fromkeys(columns, max(mark, len(str(len(columns)))) + 1)
         label = max(12, min(label, width - 2 - sum(cell.values())))
-        names = "  ".join(f"{heads[name]} {name}" for name in columns)
-        lines += textwrap.wrap(names, width, break_on_hyphens=False)
+        names = "  ".join(f"{heads[name]}\N{NO-BREAK SPACE}{name}" for name in columns)
+        wrapped = textwrap.wrap(names, width, break_on_hyphens=False)
+        lines += [line.replace("\N{NO-BREAK SPACE}", " ") for line in wrapped]
     lines.append(" " * (label + 2) + "".join(heads[n].center(cell[n]) for n in columns).rstrip())
     rows: dict[tuple[str, str], dict[str, str]] = {}
     for r in results:
