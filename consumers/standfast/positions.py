@@ -25,7 +25,7 @@ class Positions:
 
     def __init__(self, consumer: Consumer) -> None:
         self._consumer = consumer
-        self._next: dict[Place, tuple[int, int | None]] = {}
+        self._next: dict[Place, tuple[int, int]] = {}
         self._open: set[Place] = set()  # stored, not committed
         self._wait_until = 0.0
 
@@ -33,7 +33,8 @@ class Positions:
         """These are in the sink."""
         for message in messages:
             place = (message.topic() or "", message.partition() or 0)
-            self._next[place] = (message.offset() or 0) + 1, message.leader_epoch()
+            epoch = message.leader_epoch()
+            self._next[place] = (message.offset() or 0) + 1, -1 if epoch is None else epoch
             self._open.add(place)
 
     def goes_back(self, message: Message) -> bool:
@@ -85,7 +86,7 @@ class Positions:
         from confluent_kafka import KafkaException, TopicPartition
 
         topic, partition = message.topic() or "", message.partition() or 0
-        offset = self._next.get((topic, partition), (message.offset() or 0, None))[0]
+        offset = self._next.get((topic, partition), (message.offset() or 0, -1))[0]
         try:
             self._consumer.seek(TopicPartition(topic, partition, offset))
         except KafkaException as error:
