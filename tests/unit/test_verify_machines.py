@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 
@@ -19,7 +20,7 @@ from cluster.observed import (
     Sysctl,
 )
 from tests.unit.verify_base import ARTIFACTS, GB, lab, machine, sets
-from tests.verify import machines
+from tests.verify import look, machines
 
 KAFKA = next(s for s in sets("kafka1") if s.service == "kafka")
 ARCHIVE = next(s for s in sets("kafka1") if s.service == "archive")
@@ -217,6 +218,24 @@ def test_a_set_in_use_that_somebody_edited_is_seen_though_another_is_staged() ->
 
 def test_a_sets_fingerprint_is_the_one_that_it_was_rendered_under() -> None:
     assert service_health.fingerprint(KAFKA.user, KAFKA.digests) == KAFKA.fingerprint
+
+
+def test_a_secret_never_leaves_its_machine(tmp_path: Path) -> None:
+    for name in ("pgpass", "collector.toml"):
+        (tmp_path / name).write_text("hunter2")
+    found = look.files(tmp_path, ["pgpass"])
+    assert found["pgpass"]["text"] is None
+    assert found["pgpass"]["digest"] == found["collector.toml"]["digest"]
+    assert found["collector.toml"]["text"] == "hunter2"
+
+
+def test_what_a_directory_takes_of_its_disk_is_counted(tmp_path: Path) -> None:
+    (tmp_path / "trades-0").mkdir()
+    (tmp_path / "trades-0" / "segment.log").write_bytes(b"x" * 100_000)
+    found = look.disks([str(tmp_path), str(tmp_path / "none")])
+    assert found.keys() == {str(tmp_path)}
+    assert found[str(tmp_path)]["used"] >= 100_000
+    assert found[str(tmp_path)]["kind"]
 
 
 def test_a_leader_must_listen_for_its_followers() -> None:

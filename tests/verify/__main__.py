@@ -40,8 +40,8 @@ class Collected:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """One result a check: its call, or what kept it from being called."""
         if report.when == "call" or not report.passed:
-            group, check, machine = dict(report.user_properties)["check"]
-            self.results.append(Result(group, check, machine, *outcome(report)))
+            place = next(value for name, value in report.user_properties if name == "check")
+            self.results.append(Result(*place, *outcome(report)))  # type: ignore[misc]
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """A file of checks that cannot be read is said, never passed over."""

@@ -57,7 +57,7 @@ def check(item: pytest.Item) -> tuple[str, str, str]:
         (params[n] for n in ("voter", "broker", "machine", "database") if n in params), "cluster"
     )
     label = " ".join((item.function.__doc__ or item.name).split()).rstrip(".")
-    return item.path.stem.removeprefix("test_"), label.format(**params), where
+    return item.path.stem.removeprefix("test_"), label.format(**params), str(where)
 
 
 def _params(item: pytest.Item) -> dict[str, object]:

@@ -4,6 +4,8 @@ Sent over SSH and run by the host's own Python as root: it changes nothing, and 
 the standard library. argv[1] is what to look at (tests/verify/machines.py makes it).
 """
 
+from __future__ import annotations
+
 import contextlib
 import hashlib
 import json
@@ -12,13 +14,15 @@ import pwd
 import re
 import subprocess
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 SETS = Path("/etc/standfast")
 CAP_SYS_RESOURCE = 24
 
 
-def said(*command):
+def said(*command: str) -> str:
     """What a command prints; nothing where it fails or is missing."""
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=10).stdout.strip()
@@ -26,7 +30,7 @@ def said(*command):
         return ""
 
 
-def text(path):
+def text(path: str | Path) -> str:
     """A file's text; nothing where it cannot be read."""
     try:
         return Path(path).read_text(encoding="utf-8", errors="replace")
@@ -34,12 +38,12 @@ def text(path):
         return ""
 
 
-def pairs(content):
+def pairs(content: str) -> dict[str, str]:
     """The name=value lines of a text."""
     return dict(line.split("=", 1) for line in content.splitlines() if "=" in line)
 
 
-def owner(status):
+def owner(status: os.stat_result) -> str:
     """Who owns a file."""
     try:
         return pwd.getpwuid(status.st_uid).pw_name
@@ -47,7 +51,7 @@ def owner(status):
         return str(status.st_uid)
 
 
-def link(path):
+def link(path: str | Path) -> str | None:
     """Where a link points; None where it is none."""
     try:
         return str(Path(path).readlink())
@@ -55,7 +59,7 @@ def link(path):
         return None
 
 
-def files(folder, secrets):
+def files(folder: Path, secrets: list[str]) -> dict[str, Any]:
     """A set's files; of a secret everything but the text."""
     found = {}
     for path in sorted(p for p in folder.iterdir() if p.is_file()):
@@ -69,7 +73,7 @@ def files(folder, secrets):
     return found
 
 
-def sets(asked):
+def sets(asked: Mapping[str, list[str]]) -> dict[str, Any]:
     """The sets of each service: links, what runs, the files of what the links name."""
     found = {}
     for service, secrets in asked.items():
@@ -84,7 +88,7 @@ def sets(asked):
     return found
 
 
-def units(names, properties):
+def units(names: list[str], properties: Iterable[str]) -> dict[str, dict[str, str]]:
     """systemd's properties of each unit."""
     asked = ",".join(sorted({"Id", *properties}))
     blocks = said("systemctl", "show", "-p", asked, *names).split("\n\n") if names else []
@@ -92,7 +96,7 @@ def units(names, properties):
     return {block.get("Id", ""): block for block in found}
 
 
-def java(pid):
+def java(pid: int) -> str:
     """The version of the Java that a process runs, as its own release file says."""
     program = link(f"/proc/{pid}/exe") or ""
     home = Path(program.replace(" (deleted)", "")).parent.parent
@@ -101,13 +105,13 @@ def java(pid):
     return version or (found[1] if found else "")
 
 
-def most_open_files(pid):
+def most_open_files(pid: int) -> int | None:
     """The soft limit of open files; None where there is none."""
     found = re.search(r"^Max open files\s+(\S+)", text(f"/proc/{pid}/limits"), re.M)
     return int(found[1]) if found and found[1].isdigit() else None
 
 
-def processes(shown):
+def processes(shown: Mapping[str, Mapping[str, str]]) -> dict[str, dict[str, Any]]:
     """The main process of each unit that has one."""
     found = {}
     for unit, properties in shown.items():
@@ -122,7 +126,7 @@ def processes(shown):
     return found
 
 
-def folders(paths):
+def folders(paths: Iterable[str]) -> dict[str, Any]:
     """Owner and permission bits of each directory that exists."""
     found = {}
     for path in paths:
@@ -132,9 +136,9 @@ def folders(paths):
     return found
 
 
-def mount(path):
+def mount(path: str) -> tuple[str, list[str]]:
     """The mount that holds a path: its kind and its options, those of the file system too."""
-    best, found = -1, ("", [])
+    best, found = -1, ("", list[str]())
     real = os.path.realpath(path)
     for line in text("/proc/self/mountinfo").splitlines():
         first, _, second = line.partition(" - ")
@@ -146,7 +150,7 @@ def mount(path):
     return found
 
 
-def disks(paths):
+def disks(paths: Iterable[str]) -> dict[str, Any]:
     """The file system under each directory that exists, and the bytes that this takes of it."""
     found = {}
     for path in paths:
@@ -169,7 +173,7 @@ def disks(paths):
     return found
 
 
-def listeners():
+def listeners() -> list[dict[str, Any]]:
     """Every listening TCP socket, with its process as far as ss says."""
     found = []
     for line in said("ss", "-Hltnp").splitlines():
@@ -188,7 +192,7 @@ def listeners():
     return found
 
 
-def sysctls(names):
+def sysctls(names: Iterable[str]) -> dict[str, Any]:
     """Kernel settings, and whether they can be written here."""
     paths = {name: "/proc/sys/" + name.replace(".", "/") for name in names}
     return {
@@ -197,7 +201,8 @@ def sysctls(names):
     }
 
 
-def main():
+def main() -> None:
+    """Look at what argv[1] asks, and print it."""
     asked = json.loads(sys.argv[1])
     shown = units(asked["units"], asked["properties"])
     running = processes(shown)
@@ -227,4 +232,5 @@ def main():
     print(json.dumps(seen))
 
 
-main()
+if __name__ == "__main__":
+    main()
