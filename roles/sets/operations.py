@@ -87,29 +87,33 @@ def activate(wanted: FileSet, wait: str | None = None, then: str | None = None) 
     stopped.
 
     `current` is moved only while the service was never healthy on it (`good` is not set): from then
-    on only a roll
-    moves it. `wait` is a command that returns when the service is healthy, or fails with a
-    sentence; `then` is run
-    where the set's files took effect. What runs and is healthy is left alone.
+    on only a roll moves it. `wait` is a command that returns when the service is healthy, or fails
+    with a sentence; `then` is run where the set's files took effect. What runs is left alone.
     """
     state = read(host).get(wanted.service) or SetState()
     first = state.good is None or (wanted.unit is None and state.current != wanted.fingerprint)
-    if not first and (wanted.unit is None or (state.active and state.enabled)):
+    links = {
+        target: f"{SETS}/{wanted.service}/current/{name}" for name, target in wanted.links.items()
+    }
+    # `systemctl disable` takes a linked unit's own link away as well.
+    missing = {t: source for t, source in links.items() if state.links.get(t) != source}
+    up = wanted.unit is None or (state.active and state.enabled)
+    if not first and not missing and up:
         host.noop(f"{wanted.service} is up")
         return
     if first:
         yield link(wanted, "current")
-        for name, target in wanted.links.items():
-            source = f"{SETS}/{wanted.service}/current/{name}"
-            yield f"mkdir -p {target.rsplit('/', 1)[0]} && ln -sfn {source} {target}"
-        if wanted.links:
-            yield "systemctl daemon-reload"
+    for target, source in missing.items():
+        yield f"mkdir -p {target.rsplit('/', 1)[0]} && ln -sfn {source} {target}"
+    if links:
+        yield "systemctl daemon-reload"
     if then:
         yield then
     if wanted.unit:
         yield f"systemctl enable --quiet {wanted.unit}"
         # A first start that failed is tried again on what is staged now.
-        yield f"systemctl {'restart' if first else 'start'} --no-block {wanted.unit}"
+        restart = first and state.running != wanted.fingerprint
+        yield f"systemctl {'restart' if restart else 'start'} --no-block {wanted.unit}"
     if wait:
         yield wait
     if first:
