@@ -119,7 +119,7 @@ class History:
         """How many acknowledged records lie below a group's positions: they are in its sink."""
         return sum(
             bisect_left(offsets, positions.get(partition, 0))
-            for partition, offsets in self._offsets.items()
+            for partition, offsets in list(self._offsets.items())
         )
 
     def ends(self) -> dict[int, int]:

@@ -5,9 +5,14 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import connect
 from cluster.model import Cluster
+from standfast import clients
+
+if TYPE_CHECKING:
+    from confluent_kafka import Consumer
 
 QUICK = 3.0  # seconds that one question may take
 
@@ -40,6 +45,7 @@ class Seen:
         self._cluster = cluster
         self._names = {host.broker_id: name for name, host in cluster.hosts.items()}
         self._admin = connect.admin()
+        self._groups: dict[str, Consumer] = {}
 
     def brokers(self) -> Brokers:
         """Who lives, who leads, who lags behind."""
@@ -65,7 +71,11 @@ class Seen:
         return Brokers(alive, self._names.get(found.controller_id), leads, lagging, offline)
 
     def holders(self, group: str, topic: str) -> dict[str, list[int]]:
-        """The partitions of `topic` that each machine's member of `group` holds."""
+        """The partitions of `topic` that each machine's member of `group` holds.
+
+        To be asked only while every broker is well: the library aborts the process if the group's
+        coordinator dies under this question (librdkafka issue 4605).
+        """
         from confluent_kafka import KafkaException
 
         asked = self._admin.describe_consumer_groups([group], request_timeout=QUICK)
@@ -82,17 +92,21 @@ class Seen:
 
     def positions(self, group: str, topic: str) -> dict[int, int]:
         """By partition, what `group` has committed: all below it is in its sink."""
-        from confluent_kafka import ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+        from confluent_kafka import KafkaException, TopicPartition
 
+        if group not in self._groups:
+            # Never subscribed, so it never joins the group whose positions it reads. The admin
+            # client has a call for this, and aborts the process if the coordinator dies under it
+            # (librdkafka issue 4605).
+            settings = clients.default_settings("consumer")
+            bootstrap = self._cluster.bootstrap.split(",")
+            self._groups[group] = clients.consumer(settings, bootstrap, group_id=group)
         partitions = self._cluster.topics[topic].partitions
         wanted = [TopicPartition(topic, number) for number in range(partitions)]
-        asked = self._admin.list_consumer_group_offsets(
-            [ConsumerGroupTopicPartitions(group, wanted)], request_timeout=QUICK
-        )
         try:
-            answer = asked[group].result(QUICK + 1).topic_partitions
-        except (KafkaException, TimeoutError) as error:
-            raise OSError(f"kafka: positions of {group} cannot be asked: {error}") from None
+            answer = self._groups[group].committed(wanted, timeout=QUICK)
+        except KafkaException as error:
+            raise OSError(f"kafka: positions of {group}: {error.args[0].str()}") from None
         for p in answer:
             if p.error is not None:
                 raise OSError(f"kafka: position of {group} in {topic}/{p.partition}: {p.error}")

@@ -12,13 +12,16 @@ The feed is the product's own command, in a process of its own.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -30,7 +33,7 @@ from drills import hosts
 from drills.history import History, pause
 from drills.result import Fault, InSink, Result, in_sink
 from drills.seen import Seen
-from drills.wait import Overdue, wait_until
+from drills.wait import NotYet, Overdue, wait_until
 from standfast.ledger import Ledger, acknowledgements, read_head, read_ledger
 
 DRAIN = 60  # seconds in which a feed that was asked to stop has everything acknowledged
@@ -41,8 +44,16 @@ def now() -> int:
     return time.time_ns() // 1_000_000
 
 
+_libc = ctypes.CDLL(None, use_errno=True)
+PR_SET_PDEATHSIG = 1
+
+
+def _end_with_parent() -> None:
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 class Stream:
-    """Generated trades at a steady rate into one topic of a lab. Not for several threads."""
+    """Generated trades at a steady rate into one topic of a lab."""
 
     def __init__(
         self,
@@ -80,6 +91,7 @@ class Stream:
         self._head: Ledger | None = None
         self._process: subprocess.Popen[str] | None = None
         self._began = now()
+        self._reading = threading.Lock()
 
     # --- the feed ---
 
@@ -94,6 +106,7 @@ class Stream:
                 text=True,
                 # Ctrl-C is for the drill to handle: it stops the feed in its own time.
                 start_new_session=True,
+                preexec_fn=_end_with_parent,  # no load outlives what started it
             )
         self._began = now()
         try:
@@ -130,12 +143,13 @@ class Stream:
         """Take in what the ledger says since the last time. Raises OSError if the feed died."""
         if self._process is not None and self._process.poll() not in (None, 0):
             raise OSError(f"the feed ended by itself: {self._last_words()}")
-        if self._head is None:
-            if not self.ledger.exists() or b"\n" not in self.ledger.read_bytes()[:4096]:
-                return
-            self._head = read_head(self.ledger)
-        for line in acknowledgements(self.ledger, self._head):
-            self.history.add(line)
+        with self._reading:
+            if self._head is None:
+                if not self.ledger.exists() or b"\n" not in self.ledger.read_bytes()[:4096]:
+                    return
+                self._head = read_head(self.ledger)
+            for line in acknowledgements(self.ledger, self._head):
+                self.history.add(line)
 
     @property
     def feed(self) -> str:
@@ -148,9 +162,14 @@ class Stream:
         self.refresh()
         return len(self.history)
 
+    def look(self) -> int:
+        """How many are acknowledged by now, for who only looks on, from another thread too."""
+        with suppress(OSError):  # the feed died: who waits for something is told so
+            self.refresh()
+        return len(self.history)
+
     def silence(self) -> float:
-        """Seconds since the last acknowledgement."""
-        self.refresh()
+        """Seconds since the last acknowledgement that was taken in."""
         return max(0, now() - (self.history.last or self._began)) / 1000
 
     # --- what befalls it ---
@@ -181,6 +200,25 @@ class Stream:
 
         wait_until(all_partitions, seconds, "an acknowledgement in every partition")
 
+    def healthy(self, seconds: float = 90) -> None:
+        """Wait until every replica is in sync, records flow everywhere and the sinks keep up."""
+        began = time.monotonic()
+
+        def left() -> float:
+            return max(1.0, seconds - (time.monotonic() - began))
+
+        def whole() -> bool:
+            brokers = self.seen.brokers()
+            missing = set(self.cluster.hosts) - set(brokers.alive)
+            if missing or not brokers.whole:
+                behind = {name: n for name, n in brokers.lagging.items() if n}
+                raise NotYet(f"brokers missing: {sorted(missing)}, replicas not in sync: {behind}")
+            return True
+
+        wait_until(whole, left(), "every replica of every partition to be in sync", every=0.5)
+        self.flows(left())
+        self.caught_up(left())
+
     def stored(self, collector: str) -> int:
         """How many acknowledged records are in a collector's sink: at least so many."""
         return self.history.below(self.seen.positions(collector, self.topic))
@@ -196,7 +234,7 @@ class Stream:
                 behind = {p: end - positions.get(p, 0) for p, end in ends.items()}
                 late = {p: records for p, records in behind.items() if records > 0}
                 if late:
-                    raise OSError(f"records not stored yet, by partition: {late}")
+                    raise NotYet(f"records not stored yet, by partition: {late}")
                 return True
 
             what = f"{collector} to store what was acknowledged"
@@ -228,7 +266,7 @@ class Stream:
             len(ledger.acknowledged),
             sinks,
             unasked,
-            self._with_stored(config),
+            self.with_stored(*self.faults, config=config),
             self.history.longest,
             self.history.slowest,
         )
@@ -258,15 +296,14 @@ class Stream:
                 break
         return answers
 
-    def _with_stored(self, config: str) -> list[Fault]:
-        """The faults, each with how long the sinks stood still."""
-        if not self.faults:
+    def with_stored(self, *faults: Fault, config: str = hosts.STORED) -> list[Fault]:
+        """Faults, each with how long every sink stood still meanwhile: the hosts are asked."""
+        if not faults:
             return []
         times: dict[str, dict[int, list[int]]] = {}
         for name in self.collectors:
             answers = self._everywhere(
-                name,
-                lambda host, name=name: hosts.stored_times(host, name, self.feed, config),
+                name, lambda host, name=name: hosts.stored_times(host, name, self.feed, config)
             )
             merged: dict[int, list[int]] = {}
             for answer in answers.values():
@@ -275,15 +312,13 @@ class Stream:
                         merged.setdefault(partition, []).extend(series)
             times[name] = {p: sorted(series) for p, series in merged.items()}
         return [
-            Fault(
-                fault.name,
-                fault.at,
-                fault.until,
-                fault.acknowledged,
-                fault.slowest,
-                {name: pause(series, fault.at, fault.until) for name, series in times.items()},
+            replace(
+                fault,
+                stored={
+                    name: pause(series, fault.at, fault.until) for name, series in times.items()
+                },
             )
-            for fault in self.faults
+            for fault in faults
         ]
 
     def _last_words(self) -> str:

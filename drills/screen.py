@@ -1,0 +1,160 @@
+"""What a person sees of a running drill: live on a terminal, a line now and then elsewhere."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from cluster.model import Cluster
+from drills.stream import Stream
+from drills.watch import Watch
+
+PLAIN_SECONDS = 5.0
+DRAW_SECONDS = 0.25
+LONG = 1.0  # a pause of so many seconds is worth a colour
+
+
+class Screen:
+    """Events go above and stay; below them the live view, where there is a terminal."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(highlight=False)
+        self.began = time.monotonic()
+
+    @property
+    def live(self) -> bool:
+        """Whether somebody looks at a terminal."""
+        return self.console.is_terminal
+
+    def clock(self) -> str:
+        """Minutes and seconds since the beginning."""
+        minutes, seconds = divmod(int(time.monotonic() - self.began), 60)
+        return f"{minutes:02d}:{seconds:02d}"
+
+    def say(self, text: str, style: str = "") -> None:
+        """An event: a line that stays. A longer one goes on under its own beginning."""
+        line = Table.grid(padding=(0, 2, 0, 0))
+        line.add_column(style="dim", no_wrap=True)
+        line.add_column(style=style, overflow="fold")
+        line.add_row(self.clock(), text)
+        self.console.print(line)
+
+    @contextmanager
+    def doing(self, what: str) -> Iterator[Callable[[str], None]]:
+        """A step and how long it took; what it yields is called with what it is at."""
+        began = time.monotonic()
+        if not self.live:
+            self.say(f"{what} …")
+        with self.console.status(f"{what} …") if self.live else _nothing() as status:
+
+            def at(detail: str) -> None:
+                if self.live and status is not None:
+                    status.update(f"{what}: {detail[: self.console.width - len(what) - 8]}")
+                else:
+                    self.say(f"  {detail}")
+
+            yield at
+        self.say(f"{what}: done in {time.monotonic() - began:.1f} s", "green")
+
+    @contextmanager
+    def showing(self, cluster: Cluster, stream: Stream, watch: Watch) -> Iterator[None]:
+        """Draw the stream until the block ends."""
+        end = threading.Event()
+        view = _View(cluster, stream, watch)
+        draw = self._draw_live if self.live else self._draw_plain
+        thread = threading.Thread(target=draw, args=(view, end), name="screen", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            end.set()
+            thread.join()
+
+    def _draw_live(self, view: _View, end: threading.Event) -> None:
+        with Live(view.table(), console=self.console, auto_refresh=False, transient=True) as live:
+            while not end.wait(DRAW_SECONDS):
+                live.update(view.table(), refresh=True)
+
+    def _draw_plain(self, view: _View, end: threading.Event) -> None:
+        while not end.wait(PLAIN_SECONDS):
+            self.say(view.line())
+
+
+@contextmanager
+def _nothing() -> Iterator[None]:
+    yield None
+
+
+class _View:
+    """The stream and its cluster as a table, or as one line."""
+
+    def __init__(self, cluster: Cluster, stream: Stream, watch: Watch) -> None:
+        self.cluster, self.stream, self.watch = cluster, stream, watch
+
+    def stored(self) -> dict[str, int]:
+        positions = self.watch.sight.positions
+        return {
+            name: self.stream.history.below(positions.get(name, {}))
+            for name in self.stream.collectors
+        }
+
+    def line(self) -> str:
+        acknowledged = self.stream.look()
+        stored = ", ".join(f"{count:,} in {name}" for name, count in self.stored().items())
+        return (
+            f"{acknowledged:,} acknowledged; stored: {stored}; "
+            f"pause {self.stream.silence():.1f} s, longest {self.stream.history.longest:.1f} s"
+        )
+
+    def table(self) -> RenderableType:
+        acknowledged = self.stream.look()
+        hosts = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+        for title in ("host", "machine", "broker", "partitions its collectors hold"):
+            hosts.add_column(title, no_wrap=title != "partitions its collectors hold")
+        sight = self.watch.sight
+        for name in self.cluster.machines:
+            machine = sight.machines.get(name, "?")
+            colour = "green" if machine == "running" else "bold red"
+            hosts.add_row(name, Text(machine, colour), self._broker(name), self._held(name))
+        pause, longest = self.stream.silence(), self.stream.history.longest
+        counts = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
+        counts.add_column(style="dim")
+        counts.add_column(justify="right")
+        counts.add_column(style="dim")
+        counts.add_column(justify="right")
+        rows = [("acknowledged", f"{acknowledged:,}")]
+        rows += [(f"stored in {name}", f"{count:,}") for name, count in self.stored().items()]
+        pauses = [
+            ("pause now", Text(f"{pause:.1f} s", "bold red" if pause > LONG else "green")),
+            ("longest pause", Text(f"{longest:.1f} s", "yellow" if longest > LONG else "green")),
+        ]
+        for number, row in enumerate(rows):
+            counts.add_row(*row, *(pauses[number] if number < len(pauses) else ("", "")))
+        return Group(Text(), hosts, Text(), counts)
+
+    def _broker(self, name: str) -> Text:
+        brokers = self.watch.sight.brokers
+        if name not in self.cluster.hosts:
+            return Text("")
+        if name not in brokers.alive:
+            return Text("away", "bold red")
+        words = f"leads {brokers.leads.get(name, 0)}"
+        if brokers.controller == name:
+            words += ", controller"
+        behind = brokers.lagging.get(name, 0)
+        return Text(f"{words}, {behind} behind", "yellow") if behind else Text(words, "green")
+
+    def _held(self, name: str) -> str:
+        held = [
+            f"{collector} {' '.join(map(str, members[name]))}"
+            for collector, members in self.watch.sight.holders.items()
+            if members.get(name)
+        ]
+        return ", ".join(held)

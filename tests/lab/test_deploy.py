@@ -1,0 +1,280 @@
+"""The deploy on real hosts: it changes what must change, once, and nothing where it cannot."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import connect
+from cluster.model import Cluster
+from cluster.render import Artifact
+from dist.archive import sha256
+from drills.deploys import Deployed, deploy
+from drills.hosts import unit
+from drills.wait import wait_until
+from lab.machine import Lab
+from roles.archives.operations import commands
+from tests.lab.conftest import Figure, inventory_with, processes
+
+FIRST, SECOND = (
+    90,
+    6,
+)  # seconds that a deploy onto bare hosts, and one that changes nothing, may take
+OTHER_THREADS = {"num.io.threads": "9"}
+
+pytestmark = pytest.mark.usefixtures("deployed")
+
+
+def links(cluster: Cluster) -> dict[str, str | OSError]:
+    """Where `staged`, `current` and `good` of every set point, on every machine with sets."""
+    find = "find /etc/standfast -mindepth 2 -maxdepth 2 -type l -printf '%P %l\\n' | sort"
+    return connect.each(
+        cluster.voters, lambda host: connect.run(host, f"sh -c {shlex.quote(find)}")
+    )
+
+
+def of(found: dict[str, str | OSError], kind: str) -> dict[str, list[str]]:
+    return {
+        host: [line for line in str(text).splitlines() if f"/{kind} " in line]
+        for host, text in found.items()
+    }
+
+
+@pytest.fixture
+def victim(cluster: Cluster) -> str:
+    """The machine whose loss the cluster feels least."""
+    return list(cluster.witnesses or cluster.hosts)[-1]
+
+
+@pytest.fixture
+def changed(cluster: Cluster, tmp_path: Path) -> Path:
+    """An inventory that asks for another set on every machine."""
+    return inventory_with(cluster, tmp_path, kafka__settings=OTHER_THREADS)
+
+
+def assert_one_message(done: Deployed | subprocess.CompletedProcess[str], *words: str) -> None:
+    text = done.text if isinstance(done, Deployed) else done.stdout + done.stderr
+    assert "Traceback" not in text, text
+    for word in words:
+        assert word in text, f"nothing says {word!r}:\n{text}"
+
+
+def test_a_deploy_onto_bare_hosts_brings_every_service_up_in_time(
+    cluster: Cluster, deployed: tuple[Deployed, bool]
+) -> None:
+    done, bare = deployed
+    for host, found in processes(cluster).items():
+        assert not isinstance(found, OSError), found
+        assert {name: u.state for name, u in found.items()} == dict.fromkeys(found, "active"), host
+    if bare:
+        assert done.seconds < FIRST, f"took {done.seconds:.0f} s\n{load()}"
+
+
+def test_a_second_deploy_changes_nothing_and_restarts_nothing(
+    cluster: Cluster, figure: Figure
+) -> None:
+    before, staged = processes(cluster), links(cluster)
+    done = deploy(cluster.path)
+    assert done.code == 0, done.last_words
+    assert done.changes == 0, done.text
+    assert "stale" not in done.text, done.text
+    assert processes(cluster) == before
+    assert links(cluster) == staged
+    figure("deploy that changes nothing", done.seconds)
+    assert done.seconds < SECOND, f"took {done.seconds:.1f} s\n{load()}"
+
+
+def test_a_changed_setting_is_staged_and_not_live(cluster: Cluster, changed: Path) -> None:
+    before, was = processes(cluster), links(cluster)
+    try:
+        done = deploy(changed)
+        assert done.code == 0, done.last_words
+        assert_one_message(done, "kafka.service is stale", "num.io.threads=9")
+        found = links(cluster)
+        assert of(found, "current") == of(was, "current")
+        for host in cluster.hosts:
+            mine = [line for line in of(found, "staged")[host] if line.startswith("kafka/")]
+            assert mine != [line for line in of(was, "staged")[host] if line.startswith("kafka/")]
+        assert processes(cluster) == before
+    finally:
+        again = deploy(cluster.path)
+    assert again.code == 0, again.last_words
+    assert "stale" not in again.text, again.text
+    assert links(cluster) == was
+    assert processes(cluster) == before
+
+
+def test_an_unreachable_host_stops_a_deploy_before_any_other_is_changed(
+    cluster: Cluster, lab: Lab, victim: str, changed: Path
+) -> None:
+    was = links(cluster)
+    lab.link_down(victim)
+    try:
+        done = deploy(changed, seconds=60)
+    finally:
+        lab.link_up(victim)
+    assert done.code == 1
+    assert_one_message(done, victim)
+    assert done.seconds < 30, f"it took {done.seconds:.0f} s to say so"
+    assert links(cluster) == was
+
+
+def test_a_wrong_ssh_key_stops_a_deploy_before_any_host_is_changed(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    was = links(cluster)
+    subprocess.run(
+        ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "other"], check=True
+    )
+    assert cluster.ssh.config
+    text = cluster.ssh.config.read_text()
+    key = next(line.split()[1] for line in text.splitlines() if "IdentityFile " in line)
+    (tmp_path / "ssh_config").write_text(text.replace(key, str(tmp_path / "other")))
+    done = deploy(
+        inventory_with(
+            cluster,
+            tmp_path,
+            ssh__config=str(tmp_path / "ssh_config"),
+            kafka__settings=OTHER_THREADS,
+        )
+    )
+    assert done.code == 1
+    assert_one_message(done, "uthentication")
+    assert links(cluster) == was
+
+
+def test_a_host_that_shows_another_key_is_refused(
+    cluster: Cluster, tmp_path: Path, victim: str
+) -> None:
+    was = links(cluster)
+    assert cluster.ssh.known_hosts
+    lines = cluster.ssh.known_hosts.read_text().splitlines()
+    address = cluster.machines[victim].address
+    mine = next(n for n, line in enumerate(lines) if address in line.split()[0])
+    other = next(line.split()[2] for n, line in enumerate(lines) if n != mine)
+    lines[mine] = " ".join([*lines[mine].split()[:2], other])
+    (tmp_path / "known_hosts").write_text("\n".join(lines) + "\n")
+    done = deploy(
+        inventory_with(
+            cluster,
+            tmp_path,
+            ssh__known_hosts=str(tmp_path / "known_hosts"),
+            kafka__settings=OTHER_THREADS,
+        )
+    )
+    assert done.code == 1
+    assert_one_message(done, victim)
+    assert links(cluster) == was
+
+
+@contextmanager
+def full_disk(host: str) -> Iterator[None]:
+    ballast = "/var/tmp/ballast"
+    size = "$(df --output=avail -B1 /var/tmp | tail -1)"
+    connect.run(host, f"sh -c {shlex.quote(f'fallocate -l {size} {ballast}')}")
+    try:
+        yield
+    finally:
+        connect.run(host, f"rm -f {ballast}")
+
+
+def test_a_host_with_a_full_disk_is_named_and_a_second_deploy_repairs_it(
+    cluster: Cluster, victim: str, changed: Path
+) -> None:
+    before, was = processes(cluster), links(cluster)
+    with full_disk(victim):
+        done = deploy(changed)
+    assert done.code == 1
+    assert_one_message(done, victim, "No space left on device")
+    assert of(links(cluster), "current") == of(was, "current")
+    again = deploy(cluster.path)
+    assert again.code == 0, again.last_words
+    assert links(cluster) == was
+    assert processes(cluster) == before
+    assert not connect.run(victim, "find /etc/standfast -name '.new' -o -name '*.old'").strip()
+
+
+def test_an_archive_that_arrives_with_a_wrong_checksum_is_not_unpacked(
+    cluster: Cluster, victim: str
+) -> None:
+    archive = cluster.zookeeper.archive
+    upload, place = "/var/tmp/standfast-test.tar", "/opt/standfast/zookeeper/test"
+    size = archive.stat().st_size
+    connect.run(victim, f"sh -c 'head -c {min(size, 10**6)} /dev/zero > {upload}'")
+    script = " && ".join(commands(Artifact(place), upload, sha256(archive)))
+    try:
+        with pytest.raises(OSError, match="checksum"):
+            connect.run(victim, f"sh -c {shlex.quote(script)}")
+        assert "test" not in connect.run(victim, "ls /opt/standfast/zookeeper").split()
+    finally:
+        connect.run(victim, f"rm -rf {upload} {place} {place}.new")
+
+
+def test_what_a_half_finished_deploy_left_is_repaired_by_the_next(
+    cluster: Cluster, victim: str
+) -> None:
+    before = processes(cluster)
+    current = connect.run(victim, "readlink -f /etc/standfast/zookeeper/staged").strip()
+    # The last run was cut off while it staged: a folder half there, a link that was not moved.
+    connect.run(
+        victim,
+        "sh -c 'mkdir -p /etc/standfast/.new/junk && touch /etc/standfast.tar && "
+        "rm /etc/standfast/probe/staged && mkdir -p /opt/standfast/zookeeper/0123.new/libs'",
+    )
+    try:
+        done = deploy(cluster.path)
+        assert done.code == 0, done.last_words
+        assert connect.run(victim, "readlink -f /etc/standfast/zookeeper/staged").strip() == current
+        assert connect.run(victim, "readlink /etc/standfast/probe/staged").strip()
+        assert processes(cluster) == before
+        assert deploy(cluster.path).changes == 0
+    finally:
+        connect.run(victim, "rm -rf /opt/standfast/zookeeper/0123.new")
+
+
+def test_a_service_that_was_stopped_is_started_by_the_next_deploy(
+    cluster: Cluster, victim: str
+) -> None:
+    connect.run(victim, "systemctl stop standfast-probe.service")
+    done = deploy(cluster.path)
+    assert done.code == 0, done.last_words
+    assert done.changes == 1, done.text
+    wait_until(
+        lambda: unit(victim, "standfast-probe.service").state == "active", 10, "the probe to run"
+    )
+
+
+BAD = {
+    "an unknown key": ({"kafka__heep": "1G"}, "kafka.heep"),
+    "a misspelt setting": ({"kafka__settings": {"num.io.thread": "9"}}, "num.io.thread"),
+    "a taken id": ({"hosts__kafka2__broker_id": 1}, "hosts.kafka2.broker_id"),
+    "an unsafe value": ({"feed__settings": {"acks": "1"}}, "feed.settings.acks"),
+    "an archive that is not there": ({"kafka__archive": "build/none.tar"}, "build/none.tar"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_inventory_ends_a_deploy_before_any_host_is_asked(
+    cluster: Cluster, tmp_path: Path, name: str
+) -> None:
+    changes, word = BAD[name]
+    done = deploy(inventory_with(cluster, tmp_path, **changes))
+    assert done.code != 0
+    assert_one_message(done, "standfast: ", word)
+    assert "Connected" not in done.text
+
+
+def test_an_inventory_that_is_not_there_is_said_by_name(tmp_path: Path) -> None:
+    done = deploy(tmp_path / "none.yml")
+    assert done.code == 2
+    assert_one_message(done, "standfast: ", "none.yml")
+
+
+def load() -> str:
+    """What else this machine did: a figure that was missed on a busy machine says so."""
+    return f"this machine's load: {Path('/proc/loadavg').read_text().strip()}"
