@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 PAUSE_FIRST, PAUSE_LONGEST = 0.5, 15.0  # seconds between attempts at a sink that is away
 SAY_AGAIN = 30.0
-DAMAGED = ("_BAD_MSG", "_BAD_COMPRESSION")  # a batch that fails its checksum
+# A batch that fails its checksum, or cannot be unpacked; the library would go on behind it.
+DAMAGED = ("_BAD_MSG", "_BAD_COMPRESSION", "_NOT_IMPLEMENTED")
 HEALTHY_SECONDS = 30.0  # who runs for so long is not crash-looping, however idle
 
 
@@ -219,19 +220,21 @@ class Collector:
         for message in messages:
             error = message.error()
             place = message.topic(), message.partition()
-            if error is None:
-                if place not in damaged:
-                    good.append(message)
-            elif error.fatal():
-                raise Failure("kafka", f"{error.str()}: this consumer cannot go on")
-            elif error.name() in DAMAGED:
+            if error is None and place in damaged:
+                continue
+            if error is None and not self.positions.beyond_end(message):
+                good.append(message)
+            elif error is None or error.name() in DAMAGED:
                 # The library would skip it. The record may be whole on another replica: go back,
                 # and ask again, until somebody lets another broker lead.
                 damaged.add(place)
-                self.positions.go_to(message)
+                self.positions.go_back(message)
                 if self.said.now("damaged", str(place)):
-                    say(f"{place[0]}/{place[1]} is damaged at its leader: {error.str()}", 2)
-            elif self.said.now(error.name(), error.str()):
+                    what = error.str() if error else f"offset {message.offset()} is past its end"
+                    say(f"{place[0]}/{place[1]} is damaged at its leader: {what}", priority=2)
+            elif error.fatal():
+                raise Failure("kafka", f"{error.str()}: this consumer cannot go on")
+            elif self.said.now(error.name(), "said"):
                 say(f"kafka: {error.str()}", priority=4)
         if any(self.positions.goes_back(message) for message in good):
             self.ids.doubt()

@@ -27,6 +27,7 @@ class Positions:
         self._consumer = consumer
         self._next: dict[Place, tuple[int, int]] = {}
         self._open: set[Place] = set()  # stored, not committed
+        self._seen: dict[Place, int] = {}  # the offset that was read last
         self._wait_until = 0.0
 
     def stored(self, messages: list[Message]) -> None:
@@ -79,14 +80,33 @@ class Positions:
         """These are no longer ours."""
         for place in places:
             self._next.pop(place, None)
+            self._seen.pop(place, None)
             self._open.discard(place)
 
-    def go_to(self, message: Message) -> None:
-        """Read again from a message that was damaged."""
+    def beyond_end(self, message: Message) -> bool:
+        """Whether the offset is one that the log cannot have: no checksum covers it.
+
+        The end is the one of the answer that brought the message, so this asks nobody.
+        """
         from confluent_kafka import KafkaException, TopicPartition
 
+        place, offset = (message.topic() or "", message.partition() or 0), message.offset() or 0
+        before, self._seen[place] = self._seen.get(place), offset
+        if before is not None and offset == before + 1:
+            return False
+        try:
+            _, end = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
+        except KafkaException:
+            return False
+        return 0 <= end <= offset
+
+    def go_back(self, message: Message) -> None:
+        """Read again from where the sink ends; the message itself where nothing is stored yet."""
+        from confluent_kafka import OFFSET_BEGINNING, KafkaException, TopicPartition
+
         topic, partition = message.topic() or "", message.partition() or 0
-        offset = self._next.get((topic, partition), (message.offset() or 0, -1))[0]
+        first = message.offset() if message.error() else OFFSET_BEGINNING
+        offset = self._next.get((topic, partition), (first or 0, -1))[0]
         try:
             self._consumer.seek(TopicPartition(topic, partition, offset))
         except KafkaException as error:

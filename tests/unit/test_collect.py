@@ -43,6 +43,9 @@ class FakeConsumer:
     def position(self, partitions: list[TopicPartition]) -> list[TopicPartition]:
         return []
 
+    def get_watermark_offsets(self, partition: TopicPartition, cached: bool) -> tuple[int, int]:
+        return 0, 1000
+
     def assign(self, partitions: list[TopicPartition]) -> None:
         self.events.append("assign")
 
@@ -269,6 +272,14 @@ def test_a_damaged_record_is_asked_for_again_and_nothing_behind_it_is_stored(mad
     assert ("seek", 0, 2) in events(made)
     commits = [e[1] for e in events(made) if e[0] == "commit"]
     assert commits == [{0: 2}, {1: 1}]
+
+
+def test_an_offset_past_the_end_of_the_log_is_damage_and_never_committed(made: Made) -> None:
+    made.consumer.batches = [batch(0, 1), batch(2, 2**56, 3)]
+    made.run()
+    assert made.sink.stored == [0, 1, 2]
+    assert ("seek", 0, 2) in events(made)
+    assert [e[1] for e in events(made) if e[0] == "commit"][-1] == {0: 3}
 
 
 def test_a_fatal_error_ends_the_collector(made: Made) -> None:
