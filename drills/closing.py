@@ -2,50 +2,71 @@
 
 from __future__ import annotations
 
+import os
+
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from cluster.model import Cluster
-from drills.result import Fault, Result
+from connect import ROOT
+from drills.result import Result
+
+KINDS = {"sqlite": "SQLite on each host", "postgresql": "PostgreSQL"}
 
 
 def closing_table(result: Result, verified: bool) -> Table:
-    """What became of the stream, in numbers."""
-    table = Table(title="\nWhat became of the stream", title_style="bold", show_header=False)
+    """What became of the stream; pauses are of the partition that waited longest."""
+    table = Table(title="What became of every record", title_style="bold", show_header=False)
     table.add_column(overflow="fold")
     table.add_column(justify="right", overflow="fold")
     table.add_row("sent", f"{result.sent:,}")
     table.add_row("acknowledged", f"{result.acknowledged:,}")
     for name, sink in result.sinks.items():
-        kind = "SQLite on each host" if sink.kind == "sqlite" else "PostgreSQL"
         stored = sink.verdict.stored + sink.verdict.dead
-        table.add_row(f"stored by {name} ({kind})", f"{stored:,}")
-    table.add_row("missing", _zero(result.missing))
-    table.add_row("twice", _zero(result.twice))
+        table.add_row(f"stored by {name} ({KINDS[sink.kind]})", f"{stored:,}")
+    table.add_row("missing", _count(result.missing))
+    table.add_row("twice", _count(result.twice))
     table.add_section()
-    longest = max([result.longest, *(f.acknowledged.worst for f in result.faults)])
-    table.add_row("longest pause of acknowledgements", f"{longest:.1f} s")
+    longest = max((fault.acknowledged.worst for fault in result.faults), default=result.longest)
+    table.add_row("longest pause of acknowledgements", f"{max(longest, result.longest):.1f} s")
     for fault in result.faults:
         table.add_row(f"  {fault.name}", f"{fault.acknowledged.worst:.1f} s")
-    table.add_row("slowest single acknowledgement", f"{result.slowest:.1f} s")
-    table.add_row("longest pause of a consumer's partition", f"{_stored(result.faults):.1f} s")
+    table.add_section()
+    late = max(
+        (pause.worst for fault in result.faults for pause in fault.stored.values()), default=0.0
+    )
+    table.add_row("longest pause of storing", f"{late:.1f} s")
+    for fault in result.faults:
+        worst = max((pause.worst for pause in fault.stored.values()), default=0.0)
+        table.add_row(f"  {fault.name}", f"{worst:.1f} s")
     table.add_section()
     table.add_row("verification", Text("passed", "green") if verified else Text("failed", "red"))
     return table
 
 
-def _zero(count: int) -> Text:
-    return Text(f"{count:,}", "bold green" if count == 0 else "bold red")
-
-
-def _stored(faults: object) -> float:
-    return 0.0
+def _count(number: int) -> Text:
+    return Text(f"{number:,}", "bold red" if number else "bold green")
 
 
 def try_next(cluster: Cluster) -> RenderableType:
     """Three commands that work as they stand."""
-    return Group(Text())
-
-
-__all__ = ["Fault", "closing_table", "try_next"]
+    shown = os.path.relpath(cluster.path, ROOT)
+    given = "" if shown == "inventory/lab.yml" else f"INVENTORY={shown} "
+    host = next(iter(cluster.hosts))
+    topics = "'kafka-topics.sh --bootstrap-server $KAFKA --describe --topic trades'"
+    commands = {
+        "every topic's leaders and in-sync replicas, asked on a host": (
+            f'{given}.venv/bin/python -m lab ssh {host} "bash -lc {topics}"'
+        ),
+        "the lab's hosts, dead or alive": f"{given}make lab-status",
+        "check everything, as on a production cluster": f"{given}make verify",
+    }
+    lines = [Text("\nThe lab is up. Three things to try next:", "bold")]
+    for why, command in commands.items():
+        lines += [
+            Text(f"  {command}", "cyan", no_wrap=True, overflow="ignore"),
+            Text(f"      {why}", "dim"),
+        ]
+    lines += [Text(f"`{given}make lab-down` takes the lab away.", "dim")]
+    return Group(*lines)

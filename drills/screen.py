@@ -116,13 +116,13 @@ class _View:
     def table(self) -> RenderableType:
         acknowledged = self.stream.look()
         hosts = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-        for title in ("host", "machine", "broker", "partitions its collectors hold"):
-            hosts.add_column(title, no_wrap=title != "partitions its collectors hold")
+        for title in ("host", "machine", "broker"):
+            hosts.add_column(title, no_wrap=True)
         sight = self.watch.sight
         for name in self.cluster.machines:
             machine = sight.machines.get(name, "?")
             colour = "green" if machine == "running" else "bold red"
-            hosts.add_row(name, Text(machine, colour), self._broker(name), self._held(name))
+            hosts.add_row(name, Text(machine, colour), self._broker(name))
         pause, longest = self.stream.silence(), self.stream.history.longest
         counts = Table(box=None, padding=(0, 2, 0, 0), show_header=False)
         counts.add_column(style="dim")
@@ -144,17 +144,13 @@ class _View:
         if name not in self.cluster.hosts:
             return Text("")
         if name not in brokers.alive:
-            return Text("away", "bold red")
-        words = f"leads {brokers.leads.get(name, 0)}"
+            return Text("gone", "bold red")
+        words = f"leads {brokers.leads.get(name, 0)} partitions"
         if brokers.controller == name:
             words += ", controller"
         behind = brokers.lagging.get(name, 0)
-        return Text(f"{words}, {behind} behind", "yellow") if behind else Text(words, "green")
-
-    def _held(self, name: str) -> str:
-        held = [
-            f"{collector} {' '.join(map(str, members[name]))}"
-            for collector, members in self.watch.sight.holders.items()
-            if members.get(name)
-        ]
-        return ", ".join(held)
+        return (
+            Text(f"{words}, {behind} replicas not in sync", "yellow")
+            if behind
+            else Text(words, "green")
+        )

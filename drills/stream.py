@@ -121,6 +121,7 @@ class Stream:
         assert self._process is not None
         self._process.kill()
         self._process.communicate()
+        self._process = None
 
     def stop(self) -> bool:
         """Send no more, and wait for what is under way. Whether everything was acknowledged."""
@@ -202,12 +203,15 @@ class Stream:
 
     def healthy(self, seconds: float = 90) -> None:
         """Wait until every replica is in sync, records flow everywhere and the sinks keep up."""
-        began = time.monotonic()
+        deadline = time.monotonic() + seconds
+        self.whole(seconds)
+        self.flows(max(1.0, deadline - time.monotonic()))
+        self.caught_up(max(1.0, deadline - time.monotonic()))
 
-        def left() -> float:
-            return max(1.0, seconds - (time.monotonic() - began))
+    def whole(self, seconds: float = 90) -> None:
+        """Wait until every broker is there, and every replica of every partition in sync."""
 
-        def whole() -> bool:
+        def look() -> bool:
             brokers = self.seen.brokers()
             missing = set(self.cluster.hosts) - set(brokers.alive)
             if missing or not brokers.whole:
@@ -215,13 +219,14 @@ class Stream:
                 raise NotYet(f"brokers missing: {sorted(missing)}, replicas not in sync: {behind}")
             return True
 
-        wait_until(whole, left(), "every replica of every partition to be in sync", every=0.5)
-        self.flows(left())
-        self.caught_up(left())
+        wait_until(look, seconds, "every replica of every partition to be in sync", every=0.5)
 
     def stored(self, collector: str) -> int:
         """How many acknowledged records are in a collector's sink: at least so many."""
-        return self.history.below(self.seen.positions(collector, self.topic))
+        positions = wait_until(
+            lambda: self.seen.positions(collector, self.topic), 15, f"the positions of {collector}"
+        )
+        return self.history.below(positions)
 
     def caught_up(self, seconds: float = 60) -> None:
         """Wait until every sink holds what is acknowledged by now."""

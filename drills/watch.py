@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from cluster.model import Cluster
+from drills.outside import outside
 from drills.seen import Brokers, Seen
 from lab.machine import Lab, LabError
 
@@ -40,7 +41,8 @@ class Watch(threading.Thread):
 
     def _look(self) -> None:
         try:
-            machines = {status.host: status.state for status in self._lab.status()}
+            with outside():
+                machines = {status.host: status.state for status in self._lab.status()}
             self.sight = replace(self.sight, machines=machines)
         except (LabError, OSError):
             self.sight = replace(self.sight, machines={})
