@@ -26,11 +26,12 @@ class Brokers:
     leads: dict[str, int] = field(default_factory=dict)  # partitions that each machine leads
     lagging: dict[str, int] = field(default_factory=dict)  # replicas not in sync, by machine
     offline: int = 0  # partitions without a leader
+    astray: int = 0  # partitions that another than their preferred replica leads
 
     @property
     def whole(self) -> bool:
-        """Every replica of every partition in sync."""
-        return not self.offline and not any(self.lagging.values())
+        """Every replica of every partition in sync, and the preferred one leading."""
+        return not self.offline and not self.astray and not any(self.lagging.values())
 
 
 class Seen:
@@ -57,18 +58,19 @@ class Seen:
             raise OSError(f"kafka: {error.args[0].str()}") from None
         leads = dict.fromkeys(self._names.values(), 0)
         lagging = dict(leads)
-        offline = 0
+        offline = astray = 0
         for topic in found.topics.values():
             for partition in topic.partitions.values():
                 if partition.leader in self._names:
                     leads[self._names[partition.leader]] += 1
                 else:
                     offline += 1
+                astray += partition.leader != partition.replicas[0]
                 for broker in set(partition.replicas) - set(partition.isrs):
                     if broker in self._names:
                         lagging[self._names[broker]] += 1
         alive = tuple(name for number, name in self._names.items() if number in found.brokers)
-        return Brokers(alive, self._names.get(found.controller_id), leads, lagging, offline)
+        return Brokers(alive, self._names.get(found.controller_id), leads, lagging, offline, astray)
 
     def holders(self, group: str, topic: str) -> dict[str, list[int]]:
         """The partitions of `topic` that each machine's member of `group` holds.

@@ -209,17 +209,21 @@ class Stream:
         self.caught_up(max(1.0, deadline - time.monotonic()))
 
     def whole(self, seconds: float = 90) -> None:
-        """Wait until every broker is there, and every replica of every partition in sync."""
+        """Wait until every broker is there, every replica in sync, every leader the preferred."""
 
         def look() -> bool:
             brokers = self.seen.brokers()
             missing = set(self.cluster.hosts) - set(brokers.alive)
             if missing or not brokers.whole:
                 behind = {name: n for name, n in brokers.lagging.items() if n}
-                raise NotYet(f"brokers missing: {sorted(missing)}, replicas not in sync: {behind}")
+                raise NotYet(
+                    f"brokers missing: {sorted(missing)}, replicas not in sync: {behind}, "
+                    f"partitions led by another than the preferred: {brokers.astray}"
+                )
             return True
 
-        wait_until(look, seconds, "every replica of every partition to be in sync", every=0.5)
+        what = "every replica to be in sync and every preferred one to lead"
+        wait_until(look, seconds, what, every=0.5)
 
     def stored(self, collector: str) -> int:
         """How many acknowledged records are in a collector's sink: at least so many."""
