@@ -49,9 +49,11 @@ verify: setup ## check everything on INVENTORY; safe on production at any time
 demo: setup build/lab/postgresql.password ## bring the lab up, deploy, stream, break things, show that nothing is missing
 	@$(VENV)python -m drills.demo
 
-test: lint unit ## everything: lint, unit tests, and the real thing on the lab
+test: lint unit ## everything: lint, unit tests, and the real thing on a new lab
+	@$(VENV)python -m lab down
 	@$(MAKE) --no-print-directory dist lab-up
 	@$(VENV)pytest tests/lab
+	@$(VENV)python -m lab down
 
 unit: setup ## the unit tests: seconds, no root
 	@$(VENV)pytest -q tests/unit
