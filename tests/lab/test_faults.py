@@ -57,10 +57,10 @@ def result(stream: Stream) -> Result:
 def because(stream: Stream) -> str:
     """What else was going on: a figure that was missed on a busy machine says so."""
     fault = stream.faults[-1]
-    before = stream.history.pause(fault.at - 5_000, fault.at - 1)
+    before = stream.history.slowest_between(fault.at - 5_000, fault.at - 1_000)
     return (
-        f"in the 5 s before it the longest pause was {before.worst:.2f} s; this machine's load: "
-        f"{Path('/proc/loadavg').read_text().strip()}"
+        f"in the 5 s before it the slowest acknowledgement took {before:.2f} s; this machine's "
+        f"load: {Path('/proc/loadavg').read_text().strip()}"
     )
 
 
