@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from drills.watch import Watch
 
 PLAIN_SECONDS = 5.0
 DRAW_SECONDS = 0.25
+WIDE = 160  # columns, where there is no terminal
 LONG = 1.0  # a pause of so many seconds is worth a colour
 
 
@@ -25,7 +27,10 @@ class Screen:
     """Events go above and stay; below them the live view, where there is a terminal."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(highlight=False)
+        # Where nobody looks there is no width to keep to: a log's line is not broken.
+        self.console = console or Console(
+            highlight=False, width=None if sys.stdout.isatty() else WIDE
+        )
         self.began = time.monotonic()
 
     @property

@@ -22,7 +22,7 @@ from lab.machine import Lab
 
 FIGURES = connect.ROOT / "build" / "figures.json"
 _measured: dict[str, str] = {}
-Figure = Callable[[str, float], None]
+Figure = Callable[..., None]
 
 
 @pytest.fixture(scope="session")
@@ -42,10 +42,17 @@ def lab(cluster: Cluster) -> Lab:
 
 @pytest.fixture(scope="session")
 def figure() -> Iterator[Figure]:
-    """Call it with what was measured and its seconds: it ends up in build/figures.json."""
+    """Call it with what was measured, its seconds, and the target: it ends up in
+    build/figures.json and under the tests.
 
-    def measured(what: str, seconds: float) -> None:
-        _measured[what] = f"{seconds:.2f} s"
+    A test asserts what would not hold without the mechanism that it tests; the target is stricter,
+    and depends on what else the machine does.
+    """
+
+    def measured(what: str, seconds: float, target: float | None = None) -> None:
+        word = "reached" if target and seconds < target else "MISSED"
+        beside = f"  (target {target:g} s: {word})" if target else ""
+        _measured[what] = f"{seconds:.2f} s{beside}"
 
     yield measured
     FIGURES.parent.mkdir(exist_ok=True)
@@ -59,7 +66,10 @@ def deployed(cluster: Cluster, lab: Lab, figure: Figure) -> tuple[Deployed, bool
     bare = not any("standfast" in str(answer).split() for answer in found.values())
     first = deploys.deploy(cluster.path)
     assert first.code == 0, f"the deploy failed:\n{first.last_words}"
-    figure("deploy onto bare hosts" if bare else "deploy onto deployed hosts", first.seconds)
+    if bare:
+        figure("deploy onto bare hosts", first.seconds, 90)
+    else:
+        figure("deploy onto deployed hosts", first.seconds)
     return first, bare
 
 
@@ -100,4 +110,4 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if _measured:
         terminalreporter.section("measured")
         for what, seconds in _measured.items():
-            terminalreporter.write_line(f"{seconds:>10}  {what}")
+            terminalreporter.write_line(f"{what:75} {seconds}")

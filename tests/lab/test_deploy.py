@@ -21,10 +21,6 @@ from lab.machine import Lab
 from roles.archives.operations import commands
 from tests.lab.conftest import Figure, inventory_with, processes
 
-FIRST, SECOND = (
-    90,
-    6,
-)  # seconds that a deploy onto bare hosts, and one that changes nothing, may take
 OTHER_THREADS = {"num.io.threads": "9"}
 
 pytestmark = pytest.mark.usefixtures("deployed")
@@ -54,7 +50,7 @@ def victim(cluster: Cluster) -> str:
 @pytest.fixture
 def changed(cluster: Cluster, tmp_path: Path) -> Path:
     """An inventory that asks for another set on every machine."""
-    return inventory_with(cluster, tmp_path, kafka__settings=OTHER_THREADS)
+    return inventory_with(cluster, tmp_path, kafka__settings=OTHER_THREADS, zookeeper__heap="97M")
 
 
 def assert_one_message(done: Deployed | subprocess.CompletedProcess[str], *words: str) -> None:
@@ -64,15 +60,14 @@ def assert_one_message(done: Deployed | subprocess.CompletedProcess[str], *words
         assert word in text, f"nothing says {word!r}:\n{text}"
 
 
-def test_a_deploy_onto_bare_hosts_brings_every_service_up_in_time(
+def test_a_deploy_onto_bare_hosts_brings_every_service_up(
     cluster: Cluster, deployed: tuple[Deployed, bool]
 ) -> None:
-    done, bare = deployed
+    done, _ = deployed
+    assert done.code == 0
     for host, found in processes(cluster).items():
         assert not isinstance(found, OSError), found
         assert {name: u.state for name, u in found.items()} == dict.fromkeys(found, "active"), host
-    if bare:
-        assert done.seconds < FIRST, f"took {done.seconds:.0f} s\n{load()}"
 
 
 def test_a_second_deploy_changes_nothing_and_restarts_nothing(
@@ -85,8 +80,7 @@ def test_a_second_deploy_changes_nothing_and_restarts_nothing(
     assert "stale" not in done.text, done.text
     assert processes(cluster) == before
     assert links(cluster) == staged
-    figure("deploy that changes nothing", done.seconds)
-    assert done.seconds < SECOND, f"took {done.seconds:.1f} s\n{load()}"
+    figure("deploy that changes nothing", done.seconds, 6)
 
 
 def test_a_changed_setting_is_staged_and_not_live(cluster: Cluster, changed: Path) -> None:
@@ -191,11 +185,14 @@ def full_disk(host: str) -> Iterator[None]:
 
 
 def test_a_host_with_a_full_disk_is_named_and_a_second_deploy_repairs_it(
-    cluster: Cluster, victim: str, changed: Path
+    cluster: Cluster, victim: str, tmp_path: Path
 ) -> None:
     before, was = processes(cluster), links(cluster)
+    other = inventory_with(
+        cluster, tmp_path, zookeeper__settings={"autopurge.snapRetainCount": "6"}
+    )
     with full_disk(victim):
-        done = deploy(changed)
+        done = deploy(other)
     assert done.code == 1, done.text
     assert_one_message(done, victim, "No space left on device")
     assert of(links(cluster), "current") == of(was, "current")
@@ -280,8 +277,3 @@ def test_an_inventory_that_is_not_there_is_said_by_name(tmp_path: Path) -> None:
     done = deploy(tmp_path / "none.yml")
     assert done.code == 2
     assert_one_message(done, "standfast: ", "none.yml")
-
-
-def load() -> str:
-    """What else this machine did: a figure that was missed on a busy machine says so."""
-    return f"this machine's load: {Path('/proc/loadavg').read_text().strip()}"
