@@ -54,7 +54,8 @@ def try_next(cluster: Cluster) -> RenderableType:
     shown = os.path.relpath(cluster.path, ROOT)
     given = "" if shown == "inventory/lab.yml" else f"INVENTORY={shown} "
     host = next(iter(cluster.hosts))
-    topics = "'kafka-topics.sh --bootstrap-server $KAFKA --describe --topic trades'"
+    # The host's login shell knows $KAFKA, the one that this is typed into does not.
+    topics = "'kafka-topics.sh --bootstrap-server \\$KAFKA --describe --topic trades'"
     commands = {
         "every topic's leaders and in-sync replicas, asked on a host": (
             f'{given}.venv/bin/python -m lab ssh {host} "bash -lc {topics}"'

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -32,6 +33,8 @@ class Screen:
             highlight=False, width=None if sys.stdout.isatty() else WIDE
         )
         self.began = time.monotonic()
+        # What is written from two threads at once ends up in the middle of the live view.
+        self._writing = threading.RLock()
 
     @property
     def live(self) -> bool:
@@ -49,7 +52,8 @@ class Screen:
         line.add_column(style="dim", no_wrap=True)
         line.add_column(style=style, overflow="fold")
         line.add_row(self.clock(), text)
-        self.console.print(line)
+        with self._writing:
+            self.console.print(line)
 
     @contextmanager
     def doing(self, what: str) -> Iterator[Callable[[str], None]]:
@@ -73,23 +77,37 @@ class Screen:
         """Draw the stream until the block ends."""
         end = threading.Event()
         view = _View(cluster, stream, watch)
-        draw = self._draw_live if self.live else self._draw_plain
-        thread = threading.Thread(target=draw, args=(view, end), name="screen", daemon=True)
-        thread.start()
-        try:
+        if not self.live:
+            with _thread(self._draw_plain, view, end):
+                yield
+            return
+        with (
+            Live(view.table(), console=self.console, auto_refresh=False, transient=True) as live,
+            _thread(self._draw_live, live, view, end),
+        ):
             yield
-        finally:
-            end.set()
-            thread.join()
 
-    def _draw_live(self, view: _View, end: threading.Event) -> None:
-        with Live(view.table(), console=self.console, auto_refresh=False, transient=True) as live:
-            while not end.wait(DRAW_SECONDS):
-                live.update(view.table(), refresh=True)
+    def _draw_live(self, live: Live, view: _View, end: threading.Event) -> None:
+        while not end.wait(DRAW_SECONDS):
+            table = view.table()
+            with self._writing:
+                live.update(table, refresh=True)
 
     def _draw_plain(self, view: _View, end: threading.Event) -> None:
         while not end.wait(PLAIN_SECONDS):
             self.say(view.line())
+
+
+@contextmanager
+def _thread(draw: Callable[..., None], *arguments: Any) -> Iterator[None]:
+    """Draw in a thread of its own, until the block ends; the last argument is told of it."""
+    thread = threading.Thread(target=draw, args=arguments, name="screen", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        arguments[-1].set()
+        thread.join()
 
 
 @contextmanager

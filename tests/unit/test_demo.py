@@ -66,7 +66,8 @@ def test_what_to_try_next_can_be_typed_as_it_stands() -> None:
     text = shown(try_next(load(ROOT / "inventory" / "lab.yml")), 200)
     assert "  make lab-status\n" in text
     assert "  make verify\n" in text
-    assert ".venv/bin/python -m lab ssh kafka1" in text
+    assert ".venv/bin/python -m lab ssh kafka1 \"bash -lc '" in text
+    assert "--bootstrap-server \\$KAFKA " in text
 
 
 def test_a_line_that_is_too_long_goes_on_under_its_own_beginning() -> None:
