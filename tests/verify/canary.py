@@ -144,7 +144,7 @@ def _ask(
 
     def tally(pair: tuple[Collector, Host]) -> None:
         consumer, host = pair
-        tool = f"{artifacts.host.path}/bin/standfast"
+        tool = f"{artifacts.host.link}/bin/standfast"
         config = f"/etc/standfast/{consumer.name}/current/collector.toml"
         # As the consumers' user: root would leave files in the sink that they cannot write.
         command = f"runuser -u standfast -- {tool} tally {config} --canary {flight.token}"
