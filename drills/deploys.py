@@ -89,5 +89,5 @@ def followed(inventory: Path, log: Path, stage: Callable[[str], None]) -> Deploy
             file.flush()
             lines.append(line)
             if found := STAGE.search(line):
-                stage(found[1] or found[2])
+                stage(found[2])
     return Deployed(process.returncode, "".join(lines), time.monotonic() - began)
