@@ -27,10 +27,6 @@ MASKED = (
 )  # fmt: skip
 RECIPE = 1  # raise it when what this file makes of the same packages changes
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-DEFAULT_SOURCES = (
-    ("http://mirror.example/debian", "{suite} {suite}-updates"),
-    ("http://mirror.example/debian-security", "{suite}-security"),
-)
 SETTINGS_OF_NO_USE = ("IndexTargets", "Changelogs", "CompressionTypes", "Languages", "cdrom",
                       "GzipIndexes")  # fmt: skip
 
@@ -40,7 +36,7 @@ def sources(texts: list[str], codename: str, suite: str) -> list[str]:
 
     `texts` are the contents of its apt source files, of either format; `codename` is its own
     suite. Only Debian's sources are taken (its suites, its component main, its key), so that a
-    local mirror is used and a third party's repository is not. None at all: Debian's mirror.
+    local mirror is used and a third party's repository is not. None: what mmdebstrap knows.
     """
     own = {codename, f"{codename}-updates", f"{codename}-security"}
     lines: list[str] = []
@@ -57,13 +53,7 @@ def sources(texts: list[str], codename: str, suite: str) -> list[str]:
                     line = f"deb [signed-by={signed}] {uri} {target} main"
                     if line not in lines:
                         lines.append(line)
-    if any(f" {suite} main" in line for line in lines):
-        return lines
-    return [
-        f"deb [signed-by={KEYRING}] {uri} {name} main"
-        for uri, names in DEFAULT_SOURCES
-        for name in names.format(suite=suite).split()
-    ]
+    return lines if any(f" {suite} main" in line for line in lines) else []
 
 
 Entry = tuple[list[str], list[str], list[str], list[str], str]
@@ -203,8 +193,8 @@ def _bootstrap(
             "--dpkgopt=force-unsafe-io", "--dpkgopt=path-exclude=/usr/share/doc/*",
             "--dpkgopt=path-exclude=/usr/share/man/*",
             '--aptopt=Acquire::Languages "none"', *aptopts,
-            suite, folder, "-",
-            place=f"base image of {suite}", stdin="\n".join(lines) + "\n", seconds=900,
+            suite, folder, *(["-"] if lines else []),
+            place=f"base image of {suite}", stdin="\n".join([*lines, ""]), seconds=900,
             pass_fds=[lock],  # still held if this process is killed and the program builds on
         )  # fmt: skip
     except LabError:
