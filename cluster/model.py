@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -202,12 +201,3 @@ class Cluster:
     def zookeeper_connect(self) -> str:
         """Every voter as `address:port`, joined by commas, in the order of their ids."""
         return ",".join(f"{v.address}:{self.ports.zookeeper}" for v in self.voters.values())
-
-
-def is_ipv4(text: str) -> bool:
-    """Whether `text` is an IPv4 address in its usual notation."""
-    try:
-        ipaddress.IPv4Address(text)
-    except ValueError:
-        return False
-    return True

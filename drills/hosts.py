@@ -57,11 +57,6 @@ def signal(host: str, name: str, what: str = "KILL") -> int:
     return int(connect.run(host, f"sh -c {shlex.quote(script)}"))
 
 
-def boot_id(host: str) -> str:
-    """What changes with each boot of a host's own init: its start time."""
-    return connect.run(host, "stat -c %Y /proc/1").strip()
-
-
 def journal(host: str, unit_name: str, since: int) -> str:
     """What a service said since a time (Unix ms)."""
     when = f"@{since / 1000:.3f}"
