@@ -11,6 +11,7 @@ import json
 import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -23,7 +24,7 @@ from cluster.model import Cluster
 from lab.machine import LabError, enter
 
 if TYPE_CHECKING:
-    from confluent_kafka import Producer
+    from confluent_kafka import Consumer, Producer
     from confluent_kafka.admin import AdminClient
     from fabric import Connection
     from pyinfra.api.host import Host
@@ -101,21 +102,57 @@ def ssh(name: str) -> Connection:
     return connection
 
 
+@cache
+def _kept(name: str) -> dict[str, Connection]:
+    """The open connection to a machine, where there is one; whoever finds it dead replaces it."""
+    return {}
+
+
+@cache
+def _opening(name: str) -> threading.Lock:
+    return threading.Lock()
+
+
+def _connected(name: str) -> Connection:
+    """The open connection to a machine, or a new one. One that the machine no longer knows (it was
+    switched off, and on) is found before anything is run over it.
+    """
+    import paramiko
+
+    kept = _kept(name)
+    with _opening(name):
+        if connection := kept.get("ssh"):
+            try:
+                connection.transport.open_session(timeout=CONNECT_SECONDS).close()
+                return connection
+            except (OSError, EOFError, AttributeError, paramiko.SSHException):
+                kept.pop("ssh").close()
+        connection = ssh(name)
+        connection.open()
+        transport = connection.transport
+        transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # What a dead machine leaves unanswered fails, in place of waiting for minutes.
+        wait = 1000 * CONNECT_SECONDS
+        transport.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, wait)
+        kept["ssh"] = connection
+        return connection
+
+
 def run(name: str, command: str, seconds: float = 30) -> str:
     """What `command` prints on the machine `name`, as root. Raises OSError with one sentence
     where it fails or takes longer than `seconds`.
     """
     try:
-        with ssh(name) as connection:
-            # in_stream: fabric would hand this process's own input to the remote command.
-            result = connection.sudo(
-                command, hide=True, warn=True, timeout=seconds, in_stream=False
-            )
+        # in_stream: fabric would hand this process's own input to the remote command.
+        result = _connected(name).sudo(
+            command, hide=True, warn=True, timeout=seconds, in_stream=False
+        )
     except Exception as error:  # fabric, paramiko and socket raise each their own
         why = next(iter(str(error).strip().splitlines()), type(error).__name__)
         raise OSError(f"{name}: cannot be asked over SSH: {why}") from error
     if result.exited:
-        raise OSError(f"{name}: `{command}` ended with {result.exited}: {result.stderr.strip()}")
+        shown = command if len(command) < 200 else f"{command[:60]}…"
+        raise OSError(f"{name}: `{shown}` ended with {result.exited}: {result.stderr.strip()}")
     return str(result.stdout)
 
 
@@ -203,3 +240,14 @@ def producer(settings: dict[str, str]) -> Producer:
     from standfast import clients
 
     return clients.producer(settings, cluster().bootstrap.split(","))
+
+
+def consumer(group: str) -> Consumer:
+    """A client that looks at a consumer group's positions and at records, and changes neither: it
+    joins no group, and never commits.
+    """
+    from standfast import clients
+
+    settings = clients.default_settings("consumer")
+    quiet = {"enable_auto_commit": "false", "enable_auto_offset_store": "false"}
+    return clients.consumer(settings, cluster().bootstrap.split(","), group_id=group, **quiet)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,26 @@ class TopicsSeen:
     complaint: str = ""
 
 
+@dataclass(frozen=True)
+class GroupSeen:
+    """A consumer group's positions: the next offset to read, by topic and partition; a partition
+    that it never committed is missing. `waiting` is since when (Unix seconds) the oldest record
+    that it has not read yet waits, None where it read all.
+    """
+
+    committed: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+    waiting: float | None = None
+    complaint: str = ""
+
+
+@dataclass(frozen=True)
+class OverridesSeen:
+    """The settings that a broker was given while it ran (Kafka's dynamic ones, of that broker)."""
+
+    settings: Mapping[str, str] = field(default_factory=dict)
+    complaint: str = ""
+
+
 # --- a machine, over SSH ---
 
 
@@ -100,12 +121,15 @@ class FileSeen:
 
 @dataclass(frozen=True)
 class SetSeen:
-    """A service's sets: what its links name and its process started with; the files, by set."""
+    """A service's sets: what its links name, what its process started with and, settings that were
+    applied to it since included, runs with; the files, by set.
+    """
 
     staged: str | None = None
     current: str | None = None
     good: str | None = None
     running: str | None = None
+    started: str | None = None
     files: Mapping[str, Mapping[str, FileSeen]] = field(default_factory=dict)
 
 
@@ -171,7 +195,8 @@ class MachineSeen:
     `container` is its kind, "" for none; `may_raise_limits` whether its init may
     (CAP_SYS_RESOURCE), and `most_open_files` what it has otherwise; `java` the release of the
     running servers' Java, by unit; `units` systemd's properties, by unit; `whole` the archives
-    unpacked to their end.
+    unpacked to their end; `monotonic` its clock since the boot (seconds), in which systemd's
+    time stamps are; `journal` the latest entries of its journal of rolls, the oldest first.
     """
 
     container: str
@@ -192,3 +217,24 @@ class MachineSeen:
     meta_properties: Mapping[str, str]
     synchronised: bool
     can_synchronise: bool
+    monotonic: float = 0.0
+    journal: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All that was seen of a cluster at about one moment (`at`, Unix seconds, the controller's
+    clock). By machine's name, but `groups` by consumer; `ends` are the high watermarks by topic and
+    partition. A machine that could not be asked is in `unasked`, with why.
+    """
+
+    at: float
+    voters: Mapping[str, VoterSeen]
+    registry: Registry
+    brokers: Mapping[str, BrokerSeen]
+    topics: TopicsSeen
+    machines: Mapping[str, MachineSeen] = field(default_factory=dict)
+    unasked: Mapping[str, str] = field(default_factory=dict)
+    groups: Mapping[str, GroupSeen] = field(default_factory=dict)
+    ends: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+    overrides: Mapping[str, OverridesSeen] = field(default_factory=dict)

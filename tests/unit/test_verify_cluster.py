@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from cluster import health
+from cluster import health, snapshot
 from cluster.observed import (
     BrokerSeen,
     Finding,
@@ -18,7 +18,6 @@ from cluster.observed import (
 )
 from tests.unit.verify_base import lab, registry, topics, voters
 from tests.verify.canary import Arrival, Flight, landed
-from tests.verify.looks import parse_registry, parse_voter
 
 MIN_ISR = {"min.insync.replicas": "2"}
 
@@ -188,9 +187,16 @@ def test_a_canary_that_is_lost_twice_or_of_another_broker_is_seen(
 
 def test_a_voters_answers_are_read() -> None:
     conf = "clientPort=2181\nserver.1=10.0.0.1:2888:3888:participant\nversion=0\n"
-    leader = parse_voter(conf, "zk_server_state\tleader\nzk_synced_followers\t4.0\n")
+    leader = snapshot.voter(
+        {"conf": conf, "mntr": "zk_server_state\tleader\nzk_synced_followers\t4.0\n"}
+    )
     assert leader == VoterSeen("leader", ("server.1=10.0.0.1:2888:3888:participant",), 4)
-    assert parse_voter("", "This ZooKeeper instance is not currently serving requests").state == ""
+    assert (
+        snapshot.voter(
+            {"conf": "", "mntr": "This ZooKeeper instance is not currently serving requests"}
+        ).state
+        == ""
+    )
 
 
 def test_the_registrations_are_read() -> None:
@@ -199,5 +205,5 @@ def test_the_registrations_are_read() -> None:
         "/cluster/id": {"version": "1", "id": "abc"},
         "/controller": {"brokerid": 1},
     }
-    assert parse_registry(found) == Registry({1: "10.0.0.1:9092"}, "abc", 1)
-    assert parse_registry({}) == Registry()
+    assert snapshot.registry({"nodes": found}) == Registry({1: "10.0.0.1:9092"}, "abc", 1)
+    assert snapshot.registry({"nodes": {}}) == Registry()

@@ -18,8 +18,9 @@ from cluster.observed import (
     MachineSeen,
     Sysctl,
 )
+from tasks import look
 from tests.unit.verify_base import ARTIFACTS, GB, lab, machine, sets
-from tests.verify import look, machines
+from tests.verify import machines
 
 KAFKA = next(s for s in sets("kafka1") if s.service == "kafka")
 ARCHIVE = next(s for s in sets("kafka1") if s.service == "archive")

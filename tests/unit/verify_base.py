@@ -66,7 +66,8 @@ def set_seen(wanted: FileSet) -> SetSeen:
         for name, digest in wanted.digests.items()
     }
     mark = wanted.fingerprint
-    return SetSeen(mark, mark, mark, mark if wanted.unit else None, {mark: files})
+    running = mark if wanted.unit else None
+    return SetSeen(mark, mark, mark, running, running, {mark: files})
 
 
 def shown(text: str) -> dict[str, str]:

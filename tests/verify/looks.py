@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient, ConfigResource, ConfigSource
-
-import connect
+from cluster import snapshot
 from cluster.model import Cluster, Machine, Voter
 from cluster.observed import (
     BrokerSeen,
     ClockSeen,
     MachineSeen,
-    Partition,
     Registry,
-    TopicSeen,
     TopicsSeen,
     VoterSeen,
 )
 from cluster.render import Artifacts, FileSet, file_sets
+from tasks import ask
 from tests.verify import canary, machines
 from tests.verify.outcome import unasked
 
 T = TypeVar("T")
-PATIENCE = 6.0  # seconds for an answer of Kafka's
 
 
 class Looks:
@@ -42,11 +37,17 @@ class Looks:
         self._canary = start(canary.fly, cluster, artifacts)
         self._machines = {n: start(self._look, v) for n, v in cluster.voters.items()}
         self._clocks = {n: start(self._clock, m) for n, m in cluster.machines.items()}
-        self._voters = {n: start(_voter, cluster, v) for n, v in cluster.voters.items()}
+        port = cluster.ports.zookeeper
+        address = {n: f"{v.address}:{port}" for n, v in cluster.voters.items()}
+        self._voters = {
+            n: start(lambda a=a: snapshot.voter(ask.voter(a))) for n, a in address.items()
+        }
         address = {n: f"{h.address}:{cluster.ports.kafka}" for n, h in cluster.hosts.items()}
-        self._brokers = {n: start(_broker, a) for n, a in address.items()}
-        self._registry = start(_registry)
-        self._topics = start(_topics)
+        self._brokers = {
+            n: start(lambda a=a: snapshot.broker(ask.broker(a))) for n, a in address.items()
+        }
+        self._registry = start(lambda: snapshot.registry(ask.registry()))
+        self._topics = start(lambda: snapshot.topics(ask.topics()))
 
     def sets(self, name: str) -> list[FileSet]:
         """The sets as rendered for a machine with a voter."""
@@ -105,84 +106,3 @@ def _answer(future: Future[T], name: str) -> T:
         return future.result()
     except OSError as error:
         unasked(name, error)
-
-
-def _voter(cluster: Cluster, voter: Voter) -> VoterSeen:
-    address = f"{voter.address}:{cluster.ports.zookeeper}"
-    try:
-        conf = connect.zookeeper_answer(address, "conf")
-        mntr = connect.zookeeper_answer(address, "mntr")
-    except OSError as error:
-        return VoterSeen(complaint=f"{address} does not answer ({error.strerror or error})")
-    return parse_voter(conf, mntr)
-
-
-def parse_voter(conf: str, mntr: str) -> VoterSeen:
-    """A voter out of its answers to `conf` and `mntr`."""
-    figures = dict(line.split("\t", 1) for line in mntr.splitlines() if "\t" in line)
-    state, synced = figures.get("zk_server_state", ""), figures.get("zk_synced_followers", "")
-    return VoterSeen(
-        state=state if state in ("leader", "follower") else "",
-        members=tuple(line for line in conf.splitlines() if line.startswith("server.")),
-        synced=int(float(synced)) if synced else None,
-    )
-
-
-def _broker(address: str) -> BrokerSeen:
-    try:
-        return BrokerSeen(connect.broker_answer(address))
-    except OSError as error:
-        return BrokerSeen(complaint=f"{address} does not answer ({error})")
-
-
-def _registry() -> Registry:
-    try:
-        return parse_registry(connect.registry())
-    except OSError as error:
-        return Registry(complaint=str(error))
-
-
-def parse_registry(found: dict[str, Any]) -> Registry:
-    """Kafka's registrations out of {path: content} of ZooKeeper."""
-    brokers = {
-        int(path.rpartition("/")[2]): f"{content['host']}:{content['port']}"
-        for path, content in found.items()
-        if path.startswith("/brokers/ids/")
-    }
-    identity, controller = found.get("/cluster/id") or {}, found.get("/controller") or {}
-    return Registry(brokers, identity.get("id"), controller.get("brokerid"))
-
-
-def _topics() -> TopicsSeen:
-    admin = connect.admin()
-    try:
-        topics = admin.list_topics(timeout=PATIENCE).topics
-        settings = _settings(admin, list(topics))
-    except KafkaException as error:
-        return TopicsSeen(complaint=f"no broker says ({error.args[0].str()})")
-    found = {}
-    for name, topic in topics.items():
-        partitions = tuple(
-            Partition(p.leader, tuple(p.replicas), tuple(p.isrs))
-            for _, p in sorted(topic.partitions.items())
-        )
-        effective, own = settings.get(name, ({}, {}))
-        found[name] = TopicSeen(name, partitions, effective, own)
-    return TopicsSeen(found)
-
-
-def _settings(
-    admin: AdminClient, names: list[str]
-) -> dict[str, tuple[dict[str, str], dict[str, str]]]:
-    resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
-    # DescribeConfigs refuses an empty list.
-    answers = admin.describe_configs(resources, request_timeout=PATIENCE) if resources else {}
-    found = {}
-    for resource, future in answers.items():
-        entries = future.result().values()
-        own = [e for e in entries if int(e.source) == ConfigSource.DYNAMIC_TOPIC_CONFIG.value]
-        found[resource.name] = (
-            {e.name: str(e.value) for e in entries},
-            {e.name: str(e.value) for e in own},
-        )
-    return found

@@ -7,33 +7,19 @@ import shlex
 import time
 from collections.abc import Mapping, Sequence
 from functools import cache
-from pathlib import Path
-from typing import Any
 
 import testinfra
 from testinfra.host import Host as Remote
 
 import connect
-from cluster import unitfile
-from cluster.machine_health import kernel_settings
+from cluster import snapshot
 from cluster.model import Cluster, Collector, Host, Machine, Script
-from cluster.observed import (
-    ClockSeen,
-    DiskSeen,
-    FileSeen,
-    FolderSeen,
-    Listener,
-    MachineSeen,
-    ProcessSeen,
-    SetSeen,
-    Sysctl,
-)
+from cluster.observed import ClockSeen, MachineSeen
 from cluster.render import Artifacts, FileSet
+from cluster.snapshot import DATA
+from tasks import ask
 
-LOOK = Path(__file__).with_name("look.py")
-DATA = "/var/lib/kafka/data"
 SECONDS = 20  # for all that is asked of a machine at once
-ALWAYS = {"ActiveState", "SubState", "UnitFileState", "MainPID", "NeedDaemonReload", "LoadState"}
 
 
 class Unreachable(OSError):
@@ -83,55 +69,15 @@ def look(
     machine: Machine, sets: Sequence[FileSet], artifacts: Sequence[str], owners: Mapping[str, str]
 ) -> MachineSeen:
     """All that is to be seen of a machine with a voter. Raises OSError, with one sentence."""
-    texts = [s.files[s.unit] for s in sets if s.unit]
-    asked = {
-        "units": [s.unit for s in sets if s.unit],
-        "properties": sorted(ALWAYS.union(*(unitfile.properties(text) for text in texts))),
-        "sets": {s.service: sorted(s.secrets) for s in sets},
-        "links": sorted(path for s in sets for path in s.links.values()),
-        "folders": sorted(owners),
-        "disks": [DATA] if isinstance(machine, Host) else [],
-        "archives": list(artifacts),
-        "sysctl": sorted(kernel_settings(sets[0].files["sysctl.conf"])),
-    }
+    asked = snapshot.asked(machine, sets, artifacts, owners)
     try:
-        answer = run(machine, "python3 -c %s %s", LOOK.read_text(), json.dumps(asked))
+        answer = run(machine, "python3 -c %s %s", ask.LOOK.read_text(), json.dumps(asked))
     except OSError as error:
         if "python3" in str(error):
             sentence = f"nothing of Standfast is installed there ({error}): make deploy"
             raise OSError(sentence) from None
         raise
-    return seen(json.loads(answer))
-
-
-def seen(answer: Mapping[str, Any]) -> MachineSeen:
-    """What look.py printed, with its types."""
-    return MachineSeen(
-        **{
-            **answer,
-            "sets": {
-                service: SetSeen(
-                    **{
-                        **found,
-                        "files": {
-                            fingerprint: {name: FileSeen(**file) for name, file in there.items()}
-                            for fingerprint, there in found["files"].items()
-                        },
-                    }
-                )
-                for service, found in answer["sets"].items()
-            },
-            "processes": {unit: ProcessSeen(**p) for unit, p in answer["processes"].items()},
-            "folders": {path: FolderSeen(**f) for path, f in answer["folders"].items()},
-            "disks": {
-                path: DiskSeen(**{**d, "options": tuple(d["options"])})
-                for path, d in answer["disks"].items()
-            },
-            "listeners": tuple(Listener(**x) for x in answer["listeners"]),
-            "whole": frozenset(answer["whole"]),
-            "sysctl": {name: Sysctl(**s) for name, s in answer["sysctl"].items()},
-        }
-    )
+    return snapshot.machine(json.loads(answer))
 
 
 def clock(machine: Machine) -> ClockSeen:

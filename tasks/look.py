@@ -1,7 +1,7 @@
 """Looks at a machine, on the machine itself; prints all that was asked as one JSON object.
 
 Sent over SSH and run by the host's own Python as root: it changes nothing, and imports nothing but
-the standard library. argv[1] is what to look at (tests/verify/machines.py makes it).
+the standard library. argv[1] is what to look at (cluster.snapshot.asked makes it).
 """
 
 from __future__ import annotations
@@ -14,11 +14,14 @@ import pwd
 import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 SETS = Path("/etc/standfast")
+JOURNAL = Path("/var/lib/standfast/roll.jsonl")
+LATEST = 40  # entries of the journal
 CAP_SYS_RESOURCE = 24
 
 
@@ -74,15 +77,18 @@ def files(folder: Path, secrets: list[str]) -> dict[str, Any]:
 
 
 def sets(asked: Mapping[str, list[str]]) -> dict[str, Any]:
-    """The sets of each service: links, what runs, the files of what the links name."""
+    """The sets of each service: links, what runs, the files of what these name."""
     found = {}
     for service, secrets in asked.items():
-        folder = SETS / service
+        folder, run = SETS / service, Path("/run/standfast", service)
         links = {name: link(folder / name) for name in ("staged", "current", "good")}
+        started = text(run / "fingerprint").strip() or None
+        links["started"] = started
+        # What was applied to the running process since, without a restart.
+        links["running"] = text(run / "applied").strip() or started
         there = {n for n in links.values() if n and (folder / n).is_dir()}
         found[service] = {
             **links,
-            "running": text(f"/run/standfast/{service}/fingerprint").strip() or None,
             "files": {name: files(folder / name, secrets) for name in sorted(there)},
         }
     return found
@@ -201,6 +207,15 @@ def sysctls(names: Iterable[str]) -> dict[str, Any]:
     }
 
 
+def journal() -> list[Any]:
+    """The latest entries of this host's journal of rolls, without a line that a crash cut short."""
+    found = []
+    for line in text(JOURNAL).splitlines()[-LATEST:]:
+        with contextlib.suppress(ValueError):
+            found.append(json.loads(line))
+    return found
+
+
 def main() -> None:
     """Look at what argv[1] asks, and print it."""
     asked = json.loads(sys.argv[1])
@@ -228,6 +243,8 @@ def main() -> None:
         "meta_properties": pairs(text("/var/lib/kafka/data/meta.properties")),
         "synchronised": clock.get("NTPSynchronized") == "yes",
         "can_synchronise": not container or container == "none",
+        "monotonic": time.monotonic(),
+        "journal": journal(),
     }
     print(json.dumps(seen))
 

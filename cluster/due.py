@@ -1,0 +1,172 @@
+"""What a roll has to do, from what was seen on the hosts; and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from cluster import live
+from cluster.changes import changes
+from cluster.model import Cluster, Witness
+from cluster.observed import MachineSeen, OverridesSeen, SetSeen, Snapshot
+from cluster.render import FileSet
+
+Kind = Literal["restart", "apply", "confirm"]
+SERVERS = ("zookeeper", "kafka", "probe")
+
+
+@dataclass(frozen=True)
+class Due:
+    """One service's set to be made live on one host.
+
+    `kind`: "restart"; "apply": it takes the change while it runs; "confirm": it runs with it, and
+    was not seen healthy since. `why` are sentences; `settings` what to change of a broker's dynamic
+    settings (None: take it away); `fingerprint` the set to make live, `good` the one to put back.
+    `down`: its process does not run, or serves nobody.
+    """
+
+    host: str
+    service: str
+    unit: str
+    kind: Kind
+    fingerprint: str
+    good: str | None
+    why: tuple[str, ...] = ()
+    settings: Mapping[str, str | None] = field(default_factory=dict)
+    down: bool = False
+
+    @property
+    def name(self) -> str:
+        """As it is called on screens and in journals: "kafka on kafka1"."""
+        return f"{self.service} on {self.host}"
+
+
+def due(
+    cluster: Cluster, sets: Mapping[str, Sequence[FileSet]], seen: Snapshot
+) -> dict[tuple[str, str], Due]:
+    """Everything that is due, by host and service; of the rendered `sets`, those that are staged.
+
+    A machine that could not be asked is left out: `seen.unasked` names it.
+    """
+    found = {}
+    for host, mine in sets.items():
+        machine = seen.machines.get(host)
+        if machine is None:
+            continue
+        for wanted in mine:
+            step = _due(host, wanted, machine, seen) if wanted.unit else None
+            if step is not None:
+                found[host, wanted.service] = step
+    return found
+
+
+def not_staged(
+    sets: Mapping[str, Sequence[FileSet]], seen: Snapshot
+) -> dict[tuple[str, str], FileSet]:
+    """The rendered sets that a deploy would stage: they do not lie there, or not whole."""
+    return {
+        (host, wanted.service): wanted
+        for host, mine in sets.items()
+        if (machine := seen.machines.get(host)) is not None
+        for wanted in mine
+        if not _is_staged(wanted, machine.sets.get(wanted.service, SetSeen()))
+    }
+
+
+def _is_staged(wanted: FileSet, here: SetSeen) -> bool:
+    there = {name: file.digest for name, file in here.files.get(here.staged or "", {}).items()}
+    return here.staged == wanted.fingerprint and there == wanted.digests
+
+
+def _due(host: str, wanted: FileSet, machine: MachineSeen, seen: Snapshot) -> Due | None:
+    here = machine.sets.get(wanted.service, SetSeen())
+    unit = wanted.unit or ""
+    # What was never started is brought up by a deploy.
+    if here.staged is None or here.good is None:
+        return None
+    state = machine.units.get(unit, {})
+    down = state.get("ActiveState") != "active"
+    runs = (None if down else here.running) or here.current
+    old, new = _texts(here, runs), _texts(here, here.staged)
+    settings: dict[str, str | None] = {}
+    if wanted.service == "kafka" and not down:
+        there = seen.overrides.get(host, OverridesSeen(complaint="was not asked"))
+        if not there.complaint:
+            settings = live.corrections(_texts(here, here.started), new, there.settings)
+    kind: Kind
+    if runs != here.staged:
+        needed = live.difference(_texts(here, here.started), new) if settings else None
+        gap = live.difference(old, new)
+        if down or gap.restart or old is new or (needed and needed.restart):
+            kind, settings = "restart", {}
+        else:
+            kind, settings = "apply", {**gap.settings, **settings}
+        why = tuple(
+            changes(_shown(wanted, old), _shown(wanted, new)) or _hidden(wanted, here, runs)
+        )
+    elif here.current != here.staged:
+        kind, why = "restart", ("its files were put back since it started",)
+    elif settings:
+        kind = "apply"
+        why = tuple(
+            f"{name}: set by hand on this broker to {seen.overrides[host].settings.get(name)}"
+            if value is None
+            else f"{name}: to be {value} while it runs"
+            for name, value in settings.items()
+        )
+    elif here.good != here.staged:
+        kind, why = "confirm", ("it was not seen healthy with it yet",)
+    else:
+        return None
+    return Due(host, wanted.service, unit, kind, here.staged, here.good, why, settings, down)
+
+
+def _texts(here: SetSeen, fingerprint: str | None) -> dict[str, str]:
+    """A set's files; of a secret, its digest stands for its text."""
+    files = here.files.get(fingerprint or "", {})
+    return {n: f.digest if f.text is None else f.text for n, f in files.items()}
+
+
+def _shown(wanted: FileSet, texts: Mapping[str, str]) -> dict[str, str]:
+    return {name: text for name, text in texts.items() if name not in wanted.secrets}
+
+
+def _hidden(wanted: FileSet, here: SetSeen, runs: str | None) -> list[str]:
+    if runs is None or runs not in here.files:
+        return ["it runs on a set that is not on the host any more"]
+    secrets = ", ".join(sorted(wanted.secrets))
+    return [f"{secrets}: another content (a secret: not shown)"] if secrets else ["comments only"]
+
+
+# --- the order ---
+
+
+def following(cluster: Cluster, left: Iterable[Due], seen: Snapshot) -> Due | None:
+    """Which of those that are left is done next.
+
+    What is down goes first: the roll may be its cure. Then ZooKeeper's witnesses and followers, and
+    its leader last; the brokers, the controller last; the probes; the consumers, a whole consumer
+    after the other. Who leads is looked at anew each time: it changes in the course of a roll.
+    """
+    services = [*SERVERS, *cluster.consumers]
+    machines = list(cluster.machines)
+    controller = seen.registry.controller
+
+    def rank(step: Due) -> tuple[object, ...]:
+        host = cluster.machines[step.host]
+        if step.service == "zookeeper":
+            voter = seen.voters.get(step.host)
+            last = voter is not None and voter.state == "leader"
+        else:
+            number = getattr(host, "broker_id", None)
+            last = step.service == "kafka" and number == controller
+        return (
+            not step.down,
+            services.index(step.service),
+            last,
+            step.service == "zookeeper" and not isinstance(host, Witness),
+            machines.index(step.host),
+        )
+
+    return min(left, key=rank, default=None)
