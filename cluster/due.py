@@ -89,37 +89,32 @@ def _due(host: str, wanted: FileSet, machine: MachineSeen, seen: Snapshot) -> Du
     down = state.get("ActiveState") != "active"
     runs = (None if down else here.running) or here.current
     old, new = _texts(here, runs), _texts(here, here.staged)
+    began_with = old if down else _texts(here, here.started)
     settings: dict[str, str | None] = {}
-    if wanted.service == "kafka" and not down:
-        there = seen.overrides.get(host, OverridesSeen(complaint="was not asked"))
-        if not there.complaint:
-            settings = live.corrections(_texts(here, here.started), new, there.settings)
-    kind: Kind
+    there = seen.overrides.get(host, OverridesSeen(complaint="was not asked"))
+    if wanted.service == "kafka" and not down and not there.complaint:
+        settings = live.corrections(began_with, new, there.settings)
+    kind: Kind = "apply"
+    why: Sequence[str]
     if runs != here.staged:
-        needed = live.difference(_texts(here, here.started), new) if settings else None
-        gap = live.difference(old, new)
-        if down or gap.restart or old is new or (needed and needed.restart):
+        if down or live.difference(began_with, new).restart:
             kind, settings = "restart", {}
-        else:
-            kind, settings = "apply", {**gap.settings, **settings}
-        why = tuple(
-            changes(_shown(wanted, old), _shown(wanted, new)) or _hidden(wanted, here, runs)
-        )
+        why = changes(_shown(wanted, old), _shown(wanted, new)) or _hidden(wanted, here, runs)
     elif here.current != here.staged:
-        kind, why = "restart", ("its files were put back since it started",)
+        why = ["it runs with what is staged; at its next start it would not"]
     elif settings:
-        kind = "apply"
-        why = tuple(
-            f"{name}: set by hand on this broker to {seen.overrides[host].settings.get(name)}"
-            if value is None
-            else f"{name}: to be {value} while it runs"
-            for name, value in settings.items()
-        )
+        why = [_correction(name, value, there.settings) for name, value in settings.items()]
     elif here.good != here.staged:
-        kind, why = "confirm", ("it was not seen healthy with it yet",)
+        kind, why = "confirm", ["it runs with it, and was not seen healthy since"]
     else:
         return None
-    return Due(host, wanted.service, unit, kind, here.staged, here.good, why, settings, down)
+    return Due(host, wanted.service, unit, kind, here.staged, here.good, tuple(why), settings, down)
+
+
+def _correction(name: str, value: str | None, there: Mapping[str, str]) -> str:
+    if value is None:
+        return f"{name}: {there[name]} was set on the running broker, and is not in its file"
+    return f"{name}: {there.get(name, 'nothing')} -> {value} on the running broker"
 
 
 def _texts(here: SetSeen, fingerprint: str | None) -> dict[str, str]:

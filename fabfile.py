@@ -1,0 +1,47 @@
+"""The tasks of every day: `fab --list`. INVENTORY names the cluster (default: the lab).
+
+fab plan        what a deploy and a roll would do, and why; changes nothing
+fab roll        make live what a deploy staged, one host at a time
+fab status      how the cluster is, and what to do next; changes nothing
+"""
+
+from __future__ import annotations
+
+import sys
+
+from fabric import Connection, task
+
+
+@task(help={"json": "print one JSON object in place of the table"})
+def plan(_: Connection, json: bool = False) -> None:
+    """What a deploy and a roll would do. Ends with 0: nothing, 2: something, 1: an error."""
+    from tasks import plan
+
+    sys.exit(plan.main(as_json=json))
+
+
+@task(
+    help={
+        "only": "hosts and services, with commas between: kafka1 or kafka,zookeeper",
+        "yes": "do not ask",
+        "wait": "seconds that a process may take to be healthy again (default: 180)",
+    }
+)
+def roll(_: Connection, only: str = "", yes: bool = False, wait: int = 180) -> None:
+    """Make live what is staged, one host at a time; any doubt stops it. Goes on where it stopped."""
+    from tasks import roll
+
+    sys.exit(roll.main(only=only, yes=yes, wait=wait))
+
+
+@task(
+    help={
+        "json": "print one JSON object in place of the screen",
+        "watch": "look again every two seconds, until Ctrl-C",
+    }
+)
+def status(_: Connection, json: bool = False, watch: bool = False) -> None:
+    """How the cluster is, and what to do next. Ends with 0: full, 1: anything else."""
+    from tasks import status
+
+    sys.exit(status.main(as_json=json, watch=watch))
