@@ -28,7 +28,7 @@ def plan(_: Connection, json: bool = False) -> None:
     }
 )
 def roll(_: Connection, only: str = "", yes: bool = False, wait: int = 180) -> None:
-    """Make live what is staged, one host at a time; any doubt stops it. Goes on where it stopped."""
+    """Make live what is staged, a host at a time. Any doubt stops it; run again, it goes on."""
     from tasks import roll
 
     sys.exit(roll.main(only=only, yes=yes, wait=wait))
