@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from confluent_kafka import Consumer, Producer
     from confluent_kafka.admin import AdminClient
     from fabric import Connection
+    from paramiko import Channel
     from pyinfra.api.host import Host
 
 ROOT = Path(__file__).resolve().parent
@@ -154,6 +155,16 @@ def run(name: str, command: str, seconds: float = 30) -> str:
         shown = command if len(command) < 200 else f"{command[:60]}…"
         raise OSError(f"{name}: `{shown}` ended with {result.exited}: {result.stderr.strip()}")
     return str(result.stdout)
+
+
+def session(name: str) -> Channel:
+    """A bare session on the machine `name`, for what outlasts a command. Raises OSError."""
+    import paramiko
+
+    try:
+        return _connected(name).transport.open_session(timeout=CONNECT_SECONDS)
+    except (OSError, EOFError, paramiko.SSHException) as error:
+        raise OSError(f"{name}: cannot be asked over SSH: {error}") from error
 
 
 def each(names: Iterable[str], work: Callable[[str], T]) -> dict[str, T | OSError]:

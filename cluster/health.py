@@ -21,13 +21,17 @@ from cluster.observed import (
 TOPICS = 'kafka-topics.sh --bootstrap-server "$KAFKA" --describe'
 
 
-def ensemble(cluster: Cluster, seen: Mapping[str, VoterSeen]) -> list[Finding]:
-    """One voter leads, all the others follow it, in sync."""
+def ensemble(
+    cluster: Cluster, seen: Mapping[str, VoterSeen], but: str | None = None
+) -> list[Finding]:
+    """One voter leads, all the others follow it, in sync; how the voter `but` is does not count."""
     voters = {
         name: seen.get(name) or VoterSeen(complaint="was not asked") for name in cluster.voters
     }
     found = []
     for name, voter in voters.items():
+        if name == but:
+            continue
         if voter.complaint:
             where = f"journalctl -u zookeeper.service on {name}"
             found.append(Finding(name, "a voter that answers", voter.complaint, where))
@@ -42,7 +46,8 @@ def ensemble(cluster: Cluster, seen: Mapping[str, VoterSeen]) -> list[Finding]:
         )
     for name in leaders:
         synced, others = voters[name].synced, len(voters) - 1
-        if synced != others:
+        least = others if but in (None, name) else others - 1
+        if synced is None or not least <= synced <= others:
             why = f"{'unknown' if synced is None else synced} in sync"
             found.append(Finding(name, f"{others} followers in sync with it", why, where))
     return found
@@ -136,14 +141,16 @@ def knows_all(cluster: Cluster, name: str, seen: BrokerSeen) -> list[Finding]:
     return [Finding(name, f"an answer that names {_brokers(expected)}", shown, where)]
 
 
-def whole(seen: TopicsSeen) -> list[Finding]:
-    """No partition, of whatever topic, is without a leader or has a replica out of sync."""
+def whole(seen: TopicsSeen, but: int | None = None) -> list[Finding]:
+    """No partition, of whatever topic, is without a leader or has a replica out of sync; one on the
+    broker `but` does not count.
+    """
 
     def lack(p: Partition) -> str | None:
         if p.leader < 0:
             return "no leader"
-        behind = sorted(set(p.replicas) - set(p.isr))
-        return f"not in sync on brokers {_numbers(behind)}" if behind else None
+        behind = sorted(set(p.replicas) - set(p.isr) - {but})
+        return f"not in sync on brokers {numbers(behind)}" if behind else None
 
     where = "journalctl -u kafka.service on the brokers that lack; they catch up by themselves"
     return _partitions(seen, lack, "a leader and all replicas in sync", where)
@@ -159,7 +166,7 @@ def writable(seen: TopicsSeen) -> list[Finding]:
             continue
         short = [n for n, p in enumerate(topic.partitions) if len(p.isr) < int(least)]
         if short:
-            shown = f"fewer on partitions {_numbers(short)}: nothing can be written there"
+            shown = f"fewer on partitions {numbers(short)}: nothing can be written there"
             found.append(Finding(topic.name, f"at least {least} in-sync replicas", shown, TOPICS))
     return found or _unread(seen)
 
@@ -208,8 +215,8 @@ def _partitions(seen: TopicsSeen, lack: object, expected: str, where: str) -> li
         for number, partition in enumerate(topic.partitions):
             if why := lack(partition):
                 lacks.setdefault(why, []).append(number)
-        for why, numbers in lacks.items():
-            shown = f"{why}: partitions {_numbers(numbers)}"
+        for why, which in lacks.items():
+            shown = f"{why}: partitions {numbers(which)}"
             found.append(Finding(topic.name, expected, shown, where))
     return found or _unread(seen)
 
@@ -225,8 +232,9 @@ def _unread(seen: TopicsSeen) -> list[Finding]:
     ]
 
 
-def _numbers(numbers: Iterable[int], most: int = 8) -> str:
-    shown = [str(number) for number in numbers]
+def numbers(found: Iterable[int], most: int = 8) -> str:
+    """Numbers for a sentence: "0, 1, 2 and 5 more"."""
+    shown = [str(number) for number in found]
     more = f" and {len(shown) - most} more" if len(shown) > most else ""
     return ", ".join(shown[:most]) + more
 

@@ -74,6 +74,11 @@ def update_mode(name: str) -> str:
     return str(names("broker").get(name, {}).get("update") or "read-only")
 
 
+def default(name: str) -> str:
+    """What a broker has where its file does not say; "" where it has nothing or it is not known."""
+    return str(names("broker").get(name, {}).get("default") or "")
+
+
 def whole(value: str) -> int | None:
     """`value` as a whole number, None where it is none."""
     return int(value) if WHOLE_NUMBER.fullmatch(value) else None

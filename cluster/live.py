@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from cluster.known import update_mode, whole
+from cluster.known import default, update_mode, whole
 
 SERVER = "server.properties"
 COMMENTED = (".properties", ".service", ".toml", ".conf")
@@ -70,7 +70,7 @@ def takes(setting: str, old: str | None, new: str) -> bool:
         return False
     if setting not in POOLS:
         return True
-    before, after = whole(old or ""), whole(new)
+    before, after = whole(default(setting) if old is None else old), whole(new)
     return before is not None and after is not None and before // 2 <= after <= 2 * before
 
 

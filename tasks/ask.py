@@ -7,6 +7,7 @@ which shape): what was seen, or {"complaint": why it could not be}.
 from __future__ import annotations
 
 import json
+import logging
 import shlex
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -21,6 +22,10 @@ from cluster.snapshot import Answer, asked
 
 LOOK = Path(__file__).with_name("look.py")
 PATIENCE = 4.0  # seconds for an answer of Kafka's
+# What the libraries say of a server that is away, the answers say better.
+for library in ("kafka", "zookeeper"):
+    logging.getLogger(f"standfast.{library}").addHandler(logging.NullHandler())
+    logging.getLogger(f"standfast.{library}").propagate = False
 EVERYTHING = ("voters", "registry", "brokers", "topics", "machines", "groups", "overrides")
 
 
