@@ -61,11 +61,11 @@ def snapshot(answers: Answer) -> Snapshot:
     machines: dict[str, MachineSeen] = {}
     unasked: dict[str, str] = {}
     for name, answer in answers.get("machines", {}).items():
-        if "complaint" in answer:
-            unasked[name] = answer["complaint"]
-            continue
         try:
-            machines[name] = machine(answer)
+            if "complaint" in answer:
+                unasked[name] = str(answer["complaint"])
+            else:
+                machines[name] = machine(answer)
         except _NONSENSE as error:
             unasked[name] = _nonsense(error)
     return Snapshot(
@@ -150,7 +150,9 @@ def _topics(answer: Answer) -> TopicsSeen:
 def group(answer: Answer) -> GroupSeen:
     """A consumer group's positions."""
     return _read(
-        lambda a: GroupSeen(_offsets(a["committed"]), a.get("waiting")),
+        lambda a: GroupSeen(
+            _offsets(a["committed"]), None if a["waiting"] is None else float(a["waiting"])
+        ),
         answer,
         lambda why: GroupSeen(complaint=why),
     )
@@ -158,7 +160,7 @@ def group(answer: Answer) -> GroupSeen:
 
 def ends(answer: Answer) -> Mapping[str, Mapping[int, int]]:
     """The high watermarks that could be read."""
-    return _read(lambda a: _offsets(a.get("ends", {})), answer, lambda _: {})
+    return _read(lambda a: _offsets(a["ends"]), answer, lambda _: {})
 
 
 def overrides(answer: Answer) -> OverridesSeen:
@@ -178,9 +180,9 @@ _NONSENSE = (KeyError, ValueError, TypeError, AttributeError)
 
 
 def _read(parse: Callable[[Answer], T], answer: Answer, complain: Callable[[str], T]) -> T:
-    if "complaint" in answer:
-        return complain(str(answer["complaint"]))
     try:
+        if "complaint" in answer:
+            return complain(str(answer["complaint"]))
         return parse(answer)
     except _NONSENSE as error:
         return complain(_nonsense(error))
@@ -234,6 +236,11 @@ def machine(answer: Answer) -> MachineSeen:
                 )
                 for service, found in answer["sets"].items()
             },
+            "units": {unit: _texts(shown) for unit, shown in answer["units"].items()},
+            "java": _texts(answer["java"]),
+            "links": dict(answer["links"].items()),
+            "meta_properties": _texts(answer["meta_properties"]),
+            "monotonic": float(answer.get("monotonic", 0.0)),
             "processes": {unit: ProcessSeen(**p) for unit, p in answer["processes"].items()},
             "folders": {path: FolderSeen(**f) for path, f in answer["folders"].items()},
             "disks": {
@@ -243,6 +250,10 @@ def machine(answer: Answer) -> MachineSeen:
             "listeners": tuple(Listener(**x) for x in answer["listeners"]),
             "whole": frozenset(answer["whole"]),
             "sysctl": {name: Sysctl(**s) for name, s in answer["sysctl"].items()},
-            "journal": tuple(answer["journal"]),
+            "journal": tuple(dict(entry.items()) for entry in answer.get("journal", ())),
         }
     )
+
+
+def _texts(found: Mapping[str, Any]) -> dict[str, str]:
+    return {str(name): str(value) for name, value in found.items()}
