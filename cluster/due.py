@@ -22,8 +22,9 @@ class Due:
 
     `kind`: "restart"; "apply": it takes the change while it runs; "confirm": it runs with it, and
     was not seen healthy since. `why` are sentences; `settings` what to change of a broker's dynamic
-    settings (None: take it away); `fingerprint` the set to make live, `good` the one to put back.
-    `down`: its process does not run, or serves nobody.
+    settings (None: take it away; before a restart, which they would outlive); `fingerprint` the set
+    to make live, `good` the one to put back, `runs` the one that it has now. `down`: its process
+    does not run.
     """
 
     host: str
@@ -35,6 +36,7 @@ class Due:
     why: tuple[str, ...] = ()
     settings: Mapping[str, str | None] = field(default_factory=dict)
     down: bool = False
+    runs: str | None = None
 
     @property
     def name(self) -> str:
@@ -88,37 +90,44 @@ def _due(host: str, wanted: FileSet, machine: MachineSeen, seen: Snapshot) -> Du
     state = machine.units.get(unit, {})
     down = state.get("ActiveState") != "active"
     runs = (None if down else here.running) or here.current
-    old, new = _texts(here, runs), _texts(here, here.staged)
-    began_with = old if down else _texts(here, here.started)
-    settings: dict[str, str | None] = {}
+    old, new = texts(here, runs), texts(here, here.staged)
+    began_with = old if down else texts(here, here.started)
+    known = [texts(here, fingerprint) for fingerprint in here.files]
     there = seen.overrides.get(host, OverridesSeen(complaint="was not asked"))
-    if wanted.service == "kafka" and not down and not there.complaint:
-        settings = live.corrections(began_with, new, there.settings)
+    settings: dict[str, str | None] = {}
+    if wanted.service == "kafka" and not down and (runs != here.staged or not there.complaint):
+        settings = live.corrections(began_with, new, there.settings, *known)
     kind: Kind = "apply"
     why: Sequence[str]
     if runs != here.staged:
-        if down or live.difference(began_with, new).restart:
-            kind, settings = "restart", {}
+        apart = live.difference(began_with, new)
+        if down or apart.restart or not live.reachable(settings, there.settings):
+            kind = "restart"
+            settings = live.corrections(new, new, there.settings, *known)
         why = changes(_shown(wanted, old), _shown(wanted, new)) or _hidden(wanted, here, runs)
     elif here.current != here.staged:
         why = ["it runs with what is staged; at its next start it would not"]
     elif settings:
         why = [_correction(name, value, there.settings) for name, value in settings.items()]
+    elif here.good != here.staged and down:
+        kind, why = "restart", ["it does not run, and was not seen healthy with what is staged"]
     elif here.good != here.staged:
         kind, why = "confirm", ["it runs with it, and was not seen healthy since"]
     else:
         return None
-    return Due(host, wanted.service, unit, kind, here.staged, here.good, tuple(why), settings, down)
+    return Due(
+        host, wanted.service, unit, kind, here.staged, here.good, tuple(why), settings, down, runs
+    )
 
 
 def _correction(name: str, value: str | None, there: Mapping[str, str]) -> str:
     if value is None:
-        return f"{name}: {there[name]} was set on the running broker, and is not in its file"
+        return f"{name}: {there[name]} was set on the running broker; its file decides again"
     return f"{name}: {there.get(name, 'nothing')} -> {value} on the running broker"
 
 
-def _texts(here: SetSeen, fingerprint: str | None) -> dict[str, str]:
-    """A set's files; of a secret, its digest stands for its text."""
+def texts(here: SetSeen, fingerprint: str | None) -> dict[str, str]:
+    """A set's files by name; of a secret, its digest stands for its text."""
     files = here.files.get(fingerprint or "", {})
     return {n: f.digest if f.text is None else f.text for n, f in files.items()}
 

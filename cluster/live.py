@@ -15,8 +15,15 @@ from cluster.known import default, update_mode, whole
 
 SERVER = "server.properties"
 COMMENTED = (".properties", ".service", ".toml", ".conf")
-# Plugins are loaded anew by it, and may fail to: a restart on one host shows that more safely.
-NEVER = {"metric.reporters"}
+# What shows its fault later: a plugin that fails to load, a limit too low for the connections that
+# clients make anew. After a restart it shows at once, on one host.
+NEVER = {
+    "max.connection.creation.rate",
+    "max.connections",
+    "max.connections.per.ip",
+    "max.connections.per.ip.overrides",
+    "metric.reporters",
+}
 # A broker takes a new size of these pools only up to twice, and down to half, of what it has
 # (DynamicThreadPool.validateReconfiguration, LogCleaner.validateReconfiguration).
 POOLS = {
@@ -83,17 +90,31 @@ def overrides(started: Mapping[str, str], wanted: Mapping[str, str]) -> dict[str
 
 
 def corrections(
-    started: Mapping[str, str], wanted: Mapping[str, str], there: Mapping[str, str]
+    started: Mapping[str, str],
+    wanted: Mapping[str, str],
+    there: Mapping[str, str],
+    *others: Mapping[str, str],
 ) -> dict[str, str | None]:
     """What to change of a broker's dynamic settings, `there`, to run as the files `wanted` say.
 
     None takes one away: it says another thing than the files, or the same and would outlive them. A
-    setting that the files do not name (a throttle of a reassignment) is somebody else's.
+    setting that no file names, nor one of the `others` that were in use before, is somebody else's
+    (a throttle of a reassignment).
     """
     needed = overrides(started, wanted)
-    ours = properties(started.get(SERVER, "")).keys() | properties(wanted.get(SERVER, "")).keys()
+    ours = {n for files in (started, wanted, *others) for n in properties(files.get(SERVER, ""))}
     found: dict[str, str | None] = {n: None for n in sorted(there) if n in ours and n not in needed}
     return found | {name: value for name, value in needed.items() if there.get(name) != value}
+
+
+def reachable(wanted: Mapping[str, str | None], there: Mapping[str, str]) -> bool:
+    """Whether a broker takes the changes from the dynamic settings that are `there`: a pool of
+    threads that was doubled already is not quartered at once.
+    """
+    return all(
+        value is None or name not in there or takes(name, there[name], value)
+        for name, value in wanted.items()
+    )
 
 
 def properties(text: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ stops it. A process that does not come back well gets back the set that it was l
 
 from __future__ import annotations
 
+import shlex
 import signal
 import sys
 import time
@@ -160,16 +161,21 @@ class Roll:
 
     def next(self) -> Due | None:
         """What is due first by a new look, with its gate open. Raises Stopped."""
-        end = time.monotonic() + GATE
+        seconds = min(GATE, self.wait)
+        end = time.monotonic() + seconds
         while True:
             seen = self.look()
             steps = self.order(seen)
             if not steps:
                 return None
             step = steps[0]
-            if any((d.host, d.service) == (step.host, step.service) for d in self.done):
+            # What was set on a running broker is taken away again after its restart: another kind.
+            if any(
+                (d.host, d.service, d.kind) == (step.host, step.service, step.kind)
+                for d in self.done
+            ):
                 raise Stopped(f"{step.name} is due again though it was made live: who changes it?")
-            self.view.at(step, "waits for its gate", GATE, steps[1:])
+            self.view.at(step, "waits for its gate", seconds, steps[1:])
             findings = gates.before(self.cluster, seen, step)
             if not findings:
                 self._left = steps[1:]
@@ -202,6 +208,7 @@ class Roll:
                 self.command(step, commands.restart(step.service, step.unit, step.fingerprint))
             self.settle(step)
         except Unwell as unwell:
+            unwell.findings += self.last_words(step, began)
             self.put_back(step, unwell)
         self.command(step, commands.good(step.service, step.fingerprint))
         seconds = time.monotonic() - began
@@ -263,7 +270,7 @@ class Roll:
             if machine is None and looked - answered > GONE:
                 raise Stopped(f"{step.host} does not answer any more", own)
             if own and now.isdigit() and int(now) >= CRASHES:
-                raise Unwell(f"{step.name} did not stay up: it was started {now} times again", own)
+                raise Unwell(f"{step.name} does not stay up: started again {now} times", own)
             if passed > self.wait:
                 within = f"within {self.wait:.0f} s"
                 if own:
@@ -275,6 +282,18 @@ class Roll:
         """The cluster and one machine: quick enough for every second."""
         mine = {host: [s for s in self.sets[host] if s.unit]}
         return snapshot(ask.everything(self.cluster, mine, AROUND, disks=False))
+
+    def last_words(self, step: Due, began: float) -> list[Finding]:
+        """The first error that the process logged since its step began, for whoever mends it."""
+        since = f"{time.monotonic() - began + 1:.0f} seconds ago"
+        logged = f"journalctl -q --no-pager -o cat -u {step.unit} --since {shlex.quote(since)}"
+        first = "grep -m 1 -E 'ERROR|FATAL|Exception|Error:' || true"
+        try:
+            line = connect.run(step.host, commands.sh(f"{logged} | {first}"), seconds=10).strip()
+        except OSError:
+            return []
+        where = f"journalctl -u {step.unit} on {step.host}"
+        return [Finding(step.unit, "no error in its log", line[:300], where)] if line else []
 
     def put_back(self, step: Due, unwell: Unwell) -> NoReturn:
         """Give a process back the set that it was last healthy with, and stop. Raises Stopped."""

@@ -81,6 +81,7 @@ class View:
             line.add_column(style=style, overflow="fold")
             line.add_row(time.strftime("%H:%M:%S"), Text(text))
             self.console.print(line)
+            self.console.file.flush()
             self._waits = ""
 
     def at(self, step: Due, what: str, seconds: float, left: Iterable[Due]) -> None:
@@ -101,6 +102,7 @@ class View:
             new = why != said and time.monotonic() - at > QUIET
             if self._live is None and why and new:
                 self.console.print(f"          waits for: {why}", soft_wrap=True)
+                self.console.file.flush()
                 self._said = (why, time.monotonic())
 
     def lasted(self, service: str, seconds: float) -> None:
