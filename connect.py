@@ -93,6 +93,8 @@ def ssh(name: str) -> Connection:
         user=settings.user,
         config=config,
         connect_timeout=CONNECT_SECONDS,
+        # A host that stands still takes connections, and never says a word on them.
+        connect_kwargs=dict.fromkeys(("banner_timeout", "auth_timeout"), CONNECT_SECONDS),
     )
     # fabric adds unknown keys by itself and never reads known_hosts (fabric issue 2071).
     if settings.known_hosts:
@@ -208,9 +210,11 @@ def broker_answer(address: str, timeout: float = CONNECT_SECONDS) -> dict[int, s
     return questions.kafka_metadata(address, timeout).brokers
 
 
-def registry(timeout: float = 2 * CONNECT_SECONDS) -> dict[str, object]:
+def registry(
+    timeout: float = 2 * CONNECT_SECONDS, addresses: list[str] | None = None
+) -> dict[str, object]:
     """What ZooKeeper holds of Kafka: {path: content} of the brokers, the cluster's id and the
-    controller.
+    controller. The voters at `addresses` are asked (default: any).
 
     Raises OSError with one sentence where ZooKeeper cannot be asked.
     """
@@ -219,7 +223,8 @@ def registry(timeout: float = 2 * CONNECT_SECONDS) -> dict[str, object]:
 
     from standfast import clients
 
-    client = clients.zookeeper(cluster().zookeeper_connect.split(","), timeout=timeout)
+    voters = addresses or cluster().zookeeper_connect.split(",")
+    client = clients.zookeeper(voters, timeout=timeout)
     found: dict[str, object] = {}
     try:
         client.start(timeout=timeout)
@@ -239,11 +244,11 @@ def registry(timeout: float = 2 * CONNECT_SECONDS) -> dict[str, object]:
     return found
 
 
-def admin() -> AdminClient:
-    """An administrative client of the cluster's Kafka."""
+def admin(bootstrap: list[str] | None = None) -> AdminClient:
+    """An administrative client of the cluster's Kafka; `bootstrap`: by way of these brokers."""
     from standfast import clients
 
-    return clients.admin(cluster().bootstrap.split(","))
+    return clients.admin(bootstrap or cluster().bootstrap.split(","))
 
 
 def producer(settings: dict[str, str]) -> Producer:
@@ -253,7 +258,7 @@ def producer(settings: dict[str, str]) -> Producer:
     return clients.producer(settings, cluster().bootstrap.split(","))
 
 
-def consumer(group: str) -> Consumer:
+def consumer(group: str, bootstrap: list[str] | None = None) -> Consumer:
     """A client that looks at a consumer group's positions and at records, and changes neither: it
     joins no group, and never commits.
     """
@@ -261,4 +266,5 @@ def consumer(group: str) -> Consumer:
 
     settings = clients.default_settings("consumer")
     quiet = {"enable_auto_commit": "false", "enable_auto_offset_store": "false"}
-    return clients.consumer(settings, cluster().bootstrap.split(","), group_id=group, **quiet)
+    brokers = bootstrap or cluster().bootstrap.split(",")
+    return clients.consumer(settings, brokers, group_id=group, **quiet)

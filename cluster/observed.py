@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+# Why a machine could not be looked at that nothing was ever deployed on.
+BARE = "nothing of Standfast is installed there"
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -80,10 +83,13 @@ class TopicSeen:
 
 @dataclass(frozen=True)
 class TopicsSeen:
-    """Every topic of the cluster, the internal ones included."""
+    """Every topic of the cluster, the internal ones included. `unset` is why their settings, which
+    are empty then, could not be read.
+    """
 
     topics: Mapping[str, TopicSeen] = field(default_factory=dict)
     complaint: str = ""
+    unset: str = ""
 
 
 @dataclass(frozen=True)
@@ -153,13 +159,16 @@ class FolderSeen:
 
 @dataclass(frozen=True)
 class DiskSeen:
-    """The file system under a directory, in bytes; `used` is what the directory takes of it."""
+    """The file system under a directory, in bytes; `used` is what the directory takes of it, and
+    `recent` what of that lies in files that were written to in the last 24 hours.
+    """
 
     size: int
     free: int
     used: int
     kind: str
     options: tuple[str, ...]
+    recent: int = 0
 
 
 @dataclass(frozen=True)
@@ -195,7 +204,8 @@ class MachineSeen:
     `container` is its kind, "" for none; `may_raise_limits` whether its init may
     (CAP_SYS_RESOURCE), and `most_open_files` what it has otherwise; `java` the release of the
     running servers' Java, by unit; `units` systemd's properties, by unit; `whole` the archives
-    unpacked to their end; `monotonic` its clock since the boot (seconds), in which systemd's
+    unpacked to their end; `myid` the number under which its voter's data lie, "" without data;
+    `monotonic` its clock since the boot (seconds), in which systemd's
     time stamps are; `journal` the latest entries of its journal of rolls, the oldest first.
     """
 
@@ -217,6 +227,7 @@ class MachineSeen:
     meta_properties: Mapping[str, str]
     synchronised: bool
     can_synchronise: bool
+    myid: str = ""
     monotonic: float = 0.0
     journal: tuple[Mapping[str, Any], ...] = ()
 

@@ -9,7 +9,8 @@ a complaint is unhealthy: nothing here is ever taken for well because it could n
      "registry":  {"nodes": {"/brokers/ids/1": {…}, "/controller": {…}, "/cluster/id": {…}}},
      "brokers":   {"kafka1": {"brokers": {"1": "198.18.0.11:9092"}}},
      "topics":    {"topics": {"trades": {"partitions": [[leader, [replicas], [isr]], …],
-                                         "settings": {…}, "own": {…}}}},
+                                         "settings": {…}, "own": {…}}},
+                   "unset": ""},
      "machines":  {"kafka1": {what tasks/look.py prints}},
      "groups":    {"collector": {"committed": {"trades": {"0": 7}}, "waiting": null}},
      "ends":      {"ends": {"trades": {"0": 9}}},
@@ -143,7 +144,8 @@ def _topics(answer: Answer) -> TopicsSeen:
                 topic["own"],
             )
             for name, topic in answer["topics"].items()
-        }
+        },
+        unset=str(answer.get("unset", "")),
     )
 
 

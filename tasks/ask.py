@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 import logging
 import shlex
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
 import connect
 from cluster.model import Cluster, Consumer
+from cluster.observed import BARE
 from cluster.render import FileSet
 from cluster.snapshot import Answer, asked
 
@@ -34,45 +36,117 @@ def everything(
     sets: Mapping[str, Sequence[FileSet]],
     parts: Iterable[str] = EVERYTHING,
     disks: bool = True,
+    seconds: float = 20.0,
 ) -> dict[str, Any]:
-    """The answers of the whole cluster, or of some `parts` of it. `sets` are the rendered ones of
-    each machine that is to be looked at.
+    """The answers of the whole cluster, or of some `parts` of it, within `seconds`. `sets` are the
+    rendered ones of each machine that is to be looked at.
+
+    What the servers know together is asked of those that answer: a client that is given a dead
+    one's address may wait for it.
     """
-    questions: dict[tuple[str, str], Callable[[], Answer]] = {}
+    until = time.monotonic() + seconds
+    quick = min(until, time.monotonic() + PATIENCE)
+    pending: dict[tuple[str, str], Future[Answer]] = {}
     parts = tuple(parts)
-    if "voters" in parts:
-        for name, v in cluster.voters.items():
-            address = f"{v.address}:{cluster.ports.zookeeper}"
-            questions["voters", name] = lambda a=address: voter(a)
-    if "brokers" in parts:
-        for name, h in cluster.hosts.items():
-            address = f"{h.address}:{cluster.ports.kafka}"
-            questions["brokers", name] = lambda a=address: broker(a)
-    if "registry" in parts:
-        questions["registry", ""] = registry
-    if "topics" in parts:
-        questions["topics", ""] = topics
-    if "groups" in parts:
-        questions["groups", ""] = lambda: groups(cluster.consumers.values())
-    if "overrides" in parts:
-        for name, h in cluster.hosts.items():
-            questions["overrides", name] = lambda n=h.broker_id: overrides(n)
+
+    def begin(part: str, name: str, question: Callable[[], Answer]) -> None:
+        pending[part, name] = _begun(question)
+
     if "machines" in parts:
         for name, mine in sets.items():
             look_at = asked(cluster.machines[name], mine, disks=disks)
-            questions["machines", name] = lambda n=name, a=look_at: machine(n, a)
+            begin("machines", name, lambda n=name, a=look_at: machine(n, a, seconds))
+    if {"voters", "registry"} & set(parts):
+        for name, v in cluster.voters.items():
+            address = f"{v.address}:{cluster.ports.zookeeper}"
+            begin("voters", name, lambda a=address: voter(a))
+    if {"brokers", "topics", "groups", "overrides"} & set(parts):
+        for name, h in cluster.hosts.items():
+            address = f"{h.address}:{cluster.ports.kafka}"
+            begin("brokers", name, lambda a=address: broker(a))
+    voters = {n: pending[part, n] for part, n in pending if part == "voters"}
+    brokers = {n: pending[part, n] for part, n in pending if part == "brokers"}
+
+    def of_zookeeper() -> Answer:
+        serving = _first(voters, lambda a: "zk_server_state" in a.get("mntr", ""), quick)
+        if not serving:
+            return _complaint("no ZooKeeper serves: there is no quorum, or none is in reach")
+        machines = [cluster.voters[name] for name in serving]
+        return registry([f"{m.address}:{cluster.ports.zookeeper}" for m in machines], quick)
+
+    def of_kafka(ask: Callable[[list[str], float], Answer]) -> Answer:
+        answering = _first(brokers, lambda a: "brokers" in a, quick)
+        if not answering:
+            return _complaint("no broker answers")
+        hosts = [cluster.hosts[name] for name in answering]
+        return ask([f"{h.address}:{cluster.ports.kafka}" for h in hosts], quick)
+
+    def of_broker(name: str, number: int) -> Answer:
+        answer = brokers[name].result()
+        return answer if "complaint" in answer else of_kafka(lambda b, u: overrides(number, b, u))
+
+    if "registry" in parts:
+        begin("registry", "", of_zookeeper)
+    if "topics" in parts:
+        begin("topics", "", lambda: of_kafka(topics))
+    if "groups" in parts:
+        consumers = list(cluster.consumers.values())
+        begin("groups", "", lambda: of_kafka(lambda b, u: groups(consumers, b, u)))
+    if "overrides" in parts:
+        for name, h in cluster.hosts.items():
+            begin("overrides", name, lambda n=name, i=h.broker_id: of_broker(n, i))
     found: dict[str, Any] = {"at": time.time()}
-    with ThreadPoolExecutor(max_workers=max(1, len(questions))) as pool:
-        pending = {key: pool.submit(ask) for key, ask in questions.items()}
-        for (part, name), future in pending.items():
-            answer = future.result()
-            if part == "groups":
-                found |= answer
-            elif name:
-                found.setdefault(part, {})[name] = answer
-            else:
-                found[part] = answer
+    for (part, name), future in pending.items():
+        if part not in parts:
+            continue
+        try:
+            answer = future.result(max(0.0, until - time.monotonic()))
+        except TimeoutError:
+            answer = _complaint(f"no answer within {seconds:g} s")
+        if part == "groups" and "complaint" in answer:
+            found |= {"groups": dict.fromkeys(cluster.consumers, answer), "ends": answer}
+        elif part == "groups":
+            found |= answer
+        elif name:
+            found.setdefault(part, {})[name] = answer
+        else:
+            found[part] = answer
     return found
+
+
+def _begun(question: Callable[[], Answer]) -> Future[Answer]:
+    """Ask in a thread that nobody has to wait for: the program may end before it does."""
+    future: Future[Answer] = Future()
+
+    def ask() -> None:
+        try:
+            future.set_result(question())
+        except Exception as error:  # noqa: BLE001, as an executor does: for whoever asks
+            future.set_exception(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    return future
+
+
+GRACE = 0.1  # seconds for the others to answer too, once the first did
+
+
+def _first(
+    pending: Mapping[str, Future[Answer]], good: Callable[[Answer], bool], until: float
+) -> list[str]:
+    """Who answered well, soon after the first that did. None by `until`: nobody."""
+    left = set(pending.values())
+    while left and (seconds := until - time.monotonic()) > 0:
+        done, left = wait(left, seconds, FIRST_COMPLETED)
+        if any(good(future.result()) for future in done):
+            wait(left, GRACE)
+            break
+    return [name for name, f in pending.items() if f.done() and good(f.result())]
+
+
+def _left(until: float | None) -> float:
+    """The seconds that a question of Kafka's may still take."""
+    return PATIENCE if until is None else max(0.05, until - time.monotonic())
 
 
 def _complaint(why: object) -> dict[str, Any]:
@@ -93,10 +167,10 @@ def voter(address: str) -> Answer:
         return _complaint(f"{address} does not answer ({error.strerror or error})")
 
 
-def registry() -> Answer:
-    """What ZooKeeper holds of Kafka."""
+def registry(addresses: list[str] | None = None, until: float | None = None) -> Answer:
+    """What ZooKeeper holds of Kafka; only the voters at `addresses` are asked."""
     try:
-        return {"nodes": connect.registry()}
+        return {"nodes": connect.registry(_left(until), addresses)}
     except OSError as error:
         return _complaint(error)
 
@@ -112,17 +186,23 @@ def broker(address: str) -> Answer:
         return _complaint(f"{address} does not answer ({error})")
 
 
-def topics() -> Answer:
-    """Every topic with its partitions and settings."""
+def topics(bootstrap: list[str] | None = None, until: float | None = None) -> Answer:
+    """Every topic with its partitions and settings; "unset" is why these could not be read. A
+    broker reads them from ZooKeeper: without a quorum there are none.
+    """
     from confluent_kafka import KafkaException
 
-    admin = connect.admin()
+    admin = connect.admin(bootstrap)
     try:
-        found = admin.list_topics(timeout=PATIENCE).topics
-        settings = _topic_settings(admin, list(found))
-    except (KafkaException, TimeoutError) as error:
+        found = admin.list_topics(timeout=_left(until)).topics
+    except KafkaException as error:
         return _complaint(f"no broker says ({_words(error)})")
+    try:
+        settings, unset = _topic_settings(admin, list(found), _left(until)), ""
+    except (KafkaException, TimeoutError) as error:
+        settings, unset = {}, f"no broker says ({_words(error)})"
     return {
+        "unset": unset,
         "topics": {
             name: {
                 "partitions": [
@@ -132,19 +212,19 @@ def topics() -> Answer:
                 **settings.get(name, {"settings": {}, "own": {}}),
             }
             for name, topic in sorted(found.items())
-        }
+        },
     }
 
 
-def _topic_settings(admin: Any, names: list[str]) -> dict[str, Answer]:
+def _topic_settings(admin: Any, names: list[str], seconds: float) -> dict[str, Answer]:
     from confluent_kafka.admin import ConfigResource, ConfigSource
 
     resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in names]
     # DescribeConfigs refuses an empty list.
-    answers = admin.describe_configs(resources, request_timeout=PATIENCE) if resources else {}
+    answers = admin.describe_configs(resources, request_timeout=seconds) if resources else {}
     found = {}
     for resource, future in answers.items():
-        entries = future.result(PATIENCE + 1).values()
+        entries = future.result(seconds + 1).values()
         own = [e for e in entries if int(e.source) == ConfigSource.DYNAMIC_TOPIC_CONFIG.value]
         found[resource.name] = {
             "settings": {e.name: str(e.value) for e in entries},
@@ -153,23 +233,27 @@ def _topic_settings(admin: Any, names: list[str]) -> dict[str, Answer]:
     return found
 
 
-def overrides(broker_id: int) -> Answer:
+def overrides(
+    broker_id: int, bootstrap: list[str] | None = None, until: float | None = None
+) -> Answer:
     """The settings that a broker was given while it ran. The broker itself is asked."""
     from confluent_kafka import KafkaException
     from confluent_kafka.admin import ConfigResource, ConfigSource
 
     resource = ConfigResource(ConfigResource.Type.BROKER, str(broker_id))
     try:
-        admin = connect.admin()  # by name: it must live until the answer is there
-        answers = admin.describe_configs([resource], request_timeout=PATIENCE)
-        entries = answers[resource].result(PATIENCE + 1).values()
+        admin = connect.admin(bootstrap)  # by name: it must live until the answer is there
+        answers = admin.describe_configs([resource], request_timeout=_left(until))
+        entries = answers[resource].result(_left(until) + 1).values()
     except (KafkaException, TimeoutError) as error:
         return _complaint(f"broker {broker_id} does not say ({_words(error)})")
     own = ConfigSource.DYNAMIC_BROKER_CONFIG.value
     return {"settings": {e.name: str(e.value) for e in entries if int(e.source) == own}}
 
 
-def groups(consumers: Iterable[Consumer]) -> dict[str, Any]:
+def groups(
+    consumers: Iterable[Consumer], bootstrap: list[str] | None = None, until: float | None = None
+) -> dict[str, Any]:
     """{"groups": the positions of each consumer's group, "ends": the high watermarks}.
 
     A group's coordinator is never asked for the group itself: the library aborts the process where
@@ -177,32 +261,34 @@ def groups(consumers: Iterable[Consumer]) -> dict[str, Any]:
     """
     consumers = list(consumers)
     topics_read = sorted({topic for c in consumers for topic in c.topics})
-    tails = _ends(topics_read)
+    tails = _ends(topics_read, bootstrap, until)
     if "complaint" in tails:
         return {"groups": dict.fromkeys((c.name for c in consumers), tails), "ends": tails}
     with ThreadPoolExecutor(max_workers=max(1, len(consumers))) as pool:
-        answers = pool.map(lambda c: _group(c, tails["ends"]), consumers)
+        answers = pool.map(lambda c: _group(c, tails["ends"], bootstrap, until), consumers)
         found = dict(zip([c.name for c in consumers], answers, strict=True))
     return {"groups": found, "ends": tails}
 
 
-def _ends(names: list[str]) -> Answer:
+def _ends(names: list[str], bootstrap: list[str] | None, until: float | None) -> Answer:
     from confluent_kafka import KafkaException, TopicPartition
     from confluent_kafka.admin import OffsetSpec
 
-    admin = connect.admin()
+    admin = connect.admin(bootstrap)
     try:
-        found = admin.list_topics(timeout=PATIENCE).topics
+        found = admin.list_topics(timeout=_left(until)).topics
         places = [
             TopicPartition(name, p) for name in names if name in found
             for p in found[name].partitions
         ]  # fmt: skip
         latest = {place: OffsetSpec.latest() for place in places}
-        answers = admin.list_offsets(latest, request_timeout=PATIENCE) if latest else {}
+        # The groups' positions come after it: half of the time is theirs.
+        seconds = _left(until) / 2
+        answers = admin.list_offsets(latest, request_timeout=seconds) if latest else {}
         ends: dict[str, dict[str, int]] = {name: {} for name in names}
         for place, future in answers.items():
             try:
-                ends[place.topic][str(place.partition)] = future.result(PATIENCE + 1).offset
+                ends[place.topic][str(place.partition)] = future.result(seconds + 1).offset
             except KafkaException:  # this partition has no leader: the topics' look says so
                 continue
     except (KafkaException, TimeoutError) as error:
@@ -210,16 +296,21 @@ def _ends(names: list[str]) -> Answer:
     return {"ends": ends}
 
 
-def _group(consumer: Consumer, ends: Mapping[str, Mapping[str, int]]) -> Answer:
+def _group(
+    consumer: Consumer,
+    ends: Mapping[str, Mapping[str, int]],
+    bootstrap: list[str] | None,
+    until: float | None,
+) -> Answer:
     from confluent_kafka import KafkaException, TopicPartition
 
     # It never subscribes, so it is no member; and it must never commit.
-    client = connect.consumer(group=consumer.name)
+    client = connect.consumer(consumer.name, bootstrap)
     try:
         places = [
             TopicPartition(topic, int(p)) for topic in consumer.topics for p in ends.get(topic, {})
         ]
-        answers = client.committed(places, timeout=PATIENCE) if places else []
+        answers = client.committed(places, timeout=_left(until)) if places else []
         wrong = next((p.error for p in answers if p.error is not None), None)
         if wrong is not None:
             return _complaint(f"its positions cannot be read ({wrong.str()})")
@@ -232,21 +323,23 @@ def _group(consumer: Consumer, ends: Mapping[str, Mapping[str, int]]) -> Answer:
                 # Never committed: it reads from the log's start (auto.offset.reset=earliest).
                 start = place.offset if place.offset >= 0 else -2  # OFFSET_BEGINNING
                 behind.append(TopicPartition(place.topic, place.partition, start))
-        return {"committed": committed, "waiting": _oldest(client, behind)}
+        return {"committed": committed, "waiting": _oldest(client, behind, until)}
     except KafkaException as error:
         return _complaint(f"its coordinator does not say ({_words(error)})")
     finally:
         client.close()
 
 
-def _oldest(client: Any, behind: list[Any]) -> float | None:
-    """When (Unix seconds) the oldest record at these positions was stored; None where none is."""
+def _oldest(client: Any, behind: list[Any], until: float | None) -> float | None:
+    """When (Unix seconds) the oldest record at these positions was stored; None where none is, and
+    where none could be read.
+    """
     if not behind:
         return None
     client.assign(behind)
     left = {(place.topic, place.partition) for place in behind}
     oldest: float | None = None
-    end = time.monotonic() + 1.0
+    end = time.monotonic() + min(1.0, _left(until))
     while left and time.monotonic() < end:
         for message in client.consume(num_messages=500, timeout=0.1):
             place = (message.topic(), message.partition())
@@ -272,6 +365,8 @@ def machine(name: str, look_at: Mapping[str, Any], seconds: float = 20) -> Answe
     try:
         answer: Answer = json.loads(connect.run(name, command(look_at), seconds))
     except (OSError, ValueError) as error:
+        if "python3: command not found" in str(error):
+            return _complaint(BARE)
         return _complaint(str(error).removeprefix(f"{name}: "))
     return answer
 

@@ -63,15 +63,16 @@ def link(path: str | Path) -> str | None:
 
 
 def files(folder: Path, secrets: list[str]) -> dict[str, Any]:
-    """A set's files; of a secret everything but the text."""
+    """A set's files; of a secret, and of what is closed to others, everything but the text."""
     found = {}
     for path in sorted(p for p in folder.iterdir() if p.is_file()):
         content, status = path.read_bytes(), path.stat()
+        secret = path.name in secrets or not status.st_mode & 0o004
         found[path.name] = {
             "digest": hashlib.sha256(content).hexdigest(),
             "mode": status.st_mode & 0o7777,
             "owner": owner(status),
-            "text": None if path.name in secrets else content.decode("utf-8", "replace"),
+            "text": None if secret else content.decode("utf-8", "replace"),
         }
     return found
 
@@ -157,22 +158,28 @@ def mount(path: str) -> tuple[str, list[str]]:
 
 
 def disks(paths: Iterable[str]) -> dict[str, Any]:
-    """The file system under each directory that exists, and the bytes that this takes of it."""
+    """The file system under each directory that exists, and the bytes that this takes of it: all,
+    and what was written to in the last 24 hours.
+    """
     found = {}
     for path in paths:
         if not Path(path).is_dir():
             continue
         size = os.statvfs(path)
         kind, options = mount(path)
-        used = 0
+        used = recent = 0
+        day_ago = time.time() - 86_400
         for place, _, names in os.walk(path):
             for name in names:
                 with contextlib.suppress(OSError):  # a segment that retention deletes just now
-                    used += Path(place, name).stat().st_blocks * 512
+                    status = Path(place, name).stat()
+                    used += status.st_blocks * 512
+                    recent += status.st_blocks * 512 if status.st_mtime > day_ago else 0
         found[path] = {
             "size": size.f_blocks * size.f_frsize,
             "free": size.f_bavail * size.f_frsize,
             "used": used,
+            "recent": recent,
             "kind": kind,
             "options": options,
         }
@@ -241,6 +248,7 @@ def main() -> None:
         "whole": [path for path in asked["archives"] if Path(path, ".whole").exists()],
         "sysctl": sysctls(asked["sysctl"]),
         "meta_properties": pairs(text("/var/lib/kafka/data/meta.properties")),
+        "myid": text("/var/lib/zookeeper/data/myid").strip(),
         "synchronised": clock.get("NTPSynchronized") == "yes",
         "can_synchronise": not container or container == "none",
         "monotonic": time.monotonic(),
