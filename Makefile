@@ -8,7 +8,7 @@ export PYTHONS ?= $(if $(filter trixie,$(SUITE)),3.13,3.11)
 PYTHON ?= python3
 VENV := .venv/bin/
 .DEFAULT_GOAL := help
-.PHONY: help setup tools dist lab-up lab-down lab-status deploy verify demo test unit lint bench clean
+.PHONY: help setup tools dist lab-up lab-down lab-status deploy verify demo test drills unit lint bench clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1\t/' | expand -t 14
@@ -53,8 +53,11 @@ test: lint unit ## everything: lint, unit tests, and the real thing on a new lab
 	@$(VENV)python -m lab down
 	@$(VENV)pytest tests/lab/test_lab_faults.py
 	@$(MAKE) --no-print-directory dist lab-up
-	@$(VENV)pytest tests/lab --ignore tests/lab/test_lab_faults.py
+	@$(VENV)pytest -m "not drill" tests/lab --ignore tests/lab/test_lab_faults.py
 	@$(VENV)python -m lab down
+
+drills: dist lab-up ## what takes long: a roll through faults, on the lab
+	@$(VENV)pytest -m drill tests/lab
 
 unit: setup ## the unit tests: seconds, no root
 	@$(VENV)pytest -q tests/unit
