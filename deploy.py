@@ -3,7 +3,8 @@
     pyinfra inventory/hosts.py deploy.py        the lab
     INVENTORY=inventory/production.yml pyinfra inventory/hosts.py deploy.py
 
-A deploy starts what is not running and restarts nothing that runs.
+A deploy starts what is not running and restarts nothing that runs: what it stages for a service
+that was healthy before, `fab roll` makes live. `fab plan` shows what both would do.
 """
 
 from pyinfra import host
@@ -13,8 +14,13 @@ from roles import archives, base, consumers, kafka, postgresql, probe, sets, top
 
 connect.without_delay(host)
 
+# What cannot be is found before anything is changed, on any host.
 if "kafka" in host.groups:
     kafka.hold_disk_against_inventory()
+    topics.hold_against_what_is_there()
+if "zookeeper" in host.groups:  # the hosts and the witnesses
+    sets.hold_against_what_is_there()
+    sets.report()
 
 base.install()
 base.configure()
@@ -22,9 +28,8 @@ base.configure()
 if "database" in host.groups:
     postgresql.configure()
 
-if "zookeeper" in host.groups:  # the hosts and the witnesses
+if "zookeeper" in host.groups:
     archives.install()
-    sets.report()
     sets.configure()
     zookeeper.configure()
     zookeeper.start()

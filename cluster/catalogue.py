@@ -9,6 +9,7 @@ An entry of cluster/catalogue/*.yml has
   aliases  other names of the same setting, each with its unit as a multiple of this one's
   safe     a rule {equals | one_of | at_least | at_most, why}: breaking it needs accept_risk
   limit    the same, but breaking it is refused
+cluster/catalogue/fixed.yml says what cannot change any more once a cluster holds data.
 The settings of librdkafka's clients are read from the package that runs on the hosts, their second
 names from cluster/names/librdkafka.json.
 """
@@ -91,6 +92,21 @@ class Catalogue:
             if "{" in entry.name and re.fullmatch(fill(entry.name, {"id": r"\d+"}), name):
                 return entry, 1
         return None
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """Why something cannot change once there is data, and what to do instead."""
+
+    why: str
+    instead: str
+
+
+@cache
+def fixed() -> Mapping[str, Fixed]:
+    """What cannot change once there is data, by the inventory's key or the setting's name."""
+    raw = yaml.safe_load((HERE / "catalogue" / "fixed.yml").read_text(encoding="utf-8"))
+    return {name: Fixed(**entry) for name, entry in raw.items()}
 
 
 @cache

@@ -72,11 +72,12 @@ def not_staged(
         for host, mine in sets.items()
         if (machine := seen.machines.get(host)) is not None
         for wanted in mine
-        if not _is_staged(wanted, machine.sets.get(wanted.service, SetSeen()))
+        if not is_staged(wanted, machine.sets.get(wanted.service, SetSeen()))
     }
 
 
-def _is_staged(wanted: FileSet, here: SetSeen) -> bool:
+def is_staged(wanted: FileSet, here: SetSeen) -> bool:
+    """Whether a rendered set is the staged one, and lies there whole."""
     there = {name: file.digest for name, file in here.files.get(here.staged or "", {}).items()}
     return here.staged == wanted.fingerprint and there == wanted.digests
 

@@ -9,6 +9,8 @@ import json
 from collections.abc import Iterable, Mapping
 
 from cluster import unitfile
+from cluster.due import texts
+from cluster.live import Difference, difference
 from cluster.observed import FileSeen, Finding, MachineSeen, SetSeen
 from cluster.render import KEPT, FileSet, sha256
 
@@ -53,21 +55,34 @@ def supervised(sets: Iterable[FileSet], seen: MachineSeen) -> list[Finding]:
 
 
 def current(sets: Iterable[FileSet], seen: MachineSeen) -> list[Finding]:
-    """Every service runs on what is staged: staged, current and running are one."""
+    """Every service runs as what is staged says: staged, current and running differ in nothing
+    that counts (comments do not).
+    """
     found = []
     for wanted in sets:
         here = seen.sets.get(wanted.service) or SetSeen()
         names = {"staged": here.staged, "current": here.current}
         names |= {"running": here.running} if wanted.unit else {}
-        if len(set(names.values())) == 1 and here.staged:
+        if here.staged and all(_same(here, value, here.staged) for value in names.values()):
             continue
         now = ", ".join(f"{name} {value or 'none'}" for name, value in names.items())
-        why = ", ".join(_changed(here)) or "it was not restarted since"
-        where = f"what differs: {why}; a restart of {wanted.unit} on what is staged makes it live"
-        where = where if here.staged and here.current and wanted.unit else DEPLOY
+        where = DEPLOY
+        if here.staged and here.current and wanted.unit:
+            why = ", ".join(_changed(here)) or "it was not restarted since"
+            runs, staged = texts(here, here.running or here.current), texts(here, here.staged)
+            how = "only a restart brings it" if difference(runs, staged).restart else "no restart"
+            where = f"what differs: {why} ({how}); fab roll"
         expected = "staged, current and running one set"
         found.append(Finding(wanted.service, expected, f"stale: {now}", where))
     return found
+
+
+def _same(here: SetSeen, one: str | None, other: str) -> bool:
+    """Whether two sets differ in nothing that counts."""
+    if one == other:
+        return True
+    both = one in here.files and other in here.files
+    return both and difference(texts(here, one), texts(here, other)) == Difference()
 
 
 def _changed(here: SetSeen) -> list[str]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+from collections import defaultdict
 from collections.abc import Callable
 from functools import cache, wraps
 from typing import ParamSpec, TypeVar
 
 from pyinfra import host
+from pyinfra.api import FactBase
 from pyinfra.api.exceptions import DeployError
+from pyinfra.api.host import Host
 
 from cluster.model import Machine
 from cluster.render import Artifacts, FileSet, file_sets
@@ -17,6 +21,22 @@ from dist.errors import BuildError
 
 P = ParamSpec("P")
 T = TypeVar("T")
+_facts: dict[tuple[str, type[FactBase]], object] = {}
+_asking: dict[tuple[str, type[FactBase]], threading.Lock] = defaultdict(threading.Lock)
+
+
+def once(of: Host, fact: type[FactBase[T]], /, **arguments: object) -> T:
+    """What a fact says of a host, asked once a deploy.
+
+    For what a dozen operations ask, and the other hosts' greenlets, that judge the cluster as a
+    whole. It stays true for them: an operation changes its own service alone, and nothing else does
+    while a deploy runs.
+    """
+    key = (of.name, fact)
+    with _asking[key]:
+        if key not in _facts:
+            _facts[key] = of.get_fact(fact, **arguments)
+        return _facts[key]  # type: ignore[return-value]
 
 
 def or_stop(work: Callable[P, T]) -> Callable[P, T]:
@@ -59,6 +79,6 @@ def _rendered(name: str) -> dict[str, FileSet]:
     return {s.service: s for s in sets}
 
 
-def rendered() -> dict[str, FileSet]:
-    """The rendered sets of this machine, by service, in the order in which the services start."""
-    return _rendered(host.name)
+def rendered(name: str | None = None) -> dict[str, FileSet]:
+    """The rendered sets of a machine (this one), by service, in the order in which they start."""
+    return _rendered(name or host.name)

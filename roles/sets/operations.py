@@ -10,8 +10,11 @@ from collections.abc import Iterator
 from pyinfra import host
 from pyinfra.api import FileUploadCommand, operation
 
+from cluster.commands import link
+from cluster.due import is_staged
+from cluster.observed import MachineSeen, SetSeen
 from cluster.render import SETS, FileSet
-from roles.sets.facts import SetState, read
+from roles.sets.facts import read
 
 Commands = Iterator[str | FileUploadCommand]
 
@@ -23,8 +26,8 @@ def stage(sets: list[FileSet]) -> Commands:
 
     What runs is not touched: `current` stays.
     """
-    found = read(host)
-    missing = [s for s in sets if not _is_staged(s, found.get(s.service))]
+    there = _there(read(host))
+    missing = [s for s in sets if not is_staged(s, there.get(s.service, SetSeen()))]
     if not missing:
         host.noop("every set is staged")
         return
@@ -51,19 +54,9 @@ def unpack(sets: list[FileSet], upload: str) -> list[str]:
             f"if [ -e {s.path} ]; then mv {s.path} {s.path}.old; fi",
             f"mv {SETS}/.new/{s.service}/{s.fingerprint} {s.path}",
             f"rm -rf {s.path}.old",
-            link(s, "staged"),
+            link(s.service, s.fingerprint, "staged"),
         ]
     return [*commands, f"rm -rf {SETS}/.new {upload}", "sync"]
-
-
-def link(wanted: FileSet, name: str) -> str:
-    """The command that points a set's link `name` to it, by a rename: a power cut leaves the old
-    or the new.
-    """
-    folder = f"{SETS}/{wanted.service}"
-    return (
-        f"ln -sfn {wanted.fingerprint} {folder}/.{name} && mv -T {folder}/.{name} {folder}/{name}"
-    )
 
 
 def archive(sets: list[FileSet]) -> bytes:
@@ -84,45 +77,56 @@ def archive(sets: list[FileSet]) -> bytes:
 @operation()
 def activate(wanted: FileSet, wait: str | None = None, then: str | None = None) -> Commands:
     """Bring a service up: on its staged set the first time, on the set it had where it merely
-    stopped.
+    stopped. `bring_up` says how.
+    """
+    commands = bring_up(wanted, read(host), wait, then)
+    if not commands:
+        host.noop(f"{wanted.service} is up, or left to the roll")
+    yield from commands
+
+
+def bring_up(
+    wanted: FileSet, seen: MachineSeen | None, wait: str | None = None, then: str | None = None
+) -> list[str]:
+    """The commands that bring a service up; none where it runs.
 
     `current` is moved only while the service was never healthy on it (`good` is not set): from then
-    on only a roll moves it. `wait` is a command that returns when the service is healthy, or fails
-    with a sentence; `then` is run where the set's files took effect. What runs is left alone.
+    on only a roll moves it, and what does not run though another set is staged is the roll's too:
+    it may be broken by the set that it has. `wait` is a command that returns when the service is
+    healthy, or fails with a sentence; `then` is run where the set's files took effect.
     """
-    state = read(host).get(wanted.service) or SetState()
-    first = state.good is None or (wanted.unit is None and state.current != wanted.fingerprint)
+    here = _there(seen).get(wanted.service, SetSeen())
+    unit = seen.units.get(wanted.unit or "", {}) if seen else {}
+    active, enabled = unit.get("ActiveState") == "active", unit.get("UnitFileState") == "enabled"
+    first = here.good is None or (wanted.unit is None and here.current != wanted.fingerprint)
+    left = wanted.unit is not None and not first and here.current != wanted.fingerprint
     links = {
         target: f"{SETS}/{wanted.service}/current/{name}" for name, target in wanted.links.items()
     }
     # `systemctl disable` takes a linked unit's own link away as well.
-    missing = {t: source for t, source in links.items() if state.links.get(t) != source}
-    up = wanted.unit is None or (state.active and state.enabled)
+    known = seen.links if seen else {}
+    missing = {t: source for t, source in links.items() if known.get(t) != source}
+    up = wanted.unit is None or ((active or left) and enabled)
     if not first and not missing and up:
-        host.noop(f"{wanted.service} is up")
-        return
-    if first:
-        yield link(wanted, "current")
+        return []
+    commands = [link(wanted.service, wanted.fingerprint, "current")] if first else []
     for target, source in missing.items():
-        yield f"mkdir -p {target.rsplit('/', 1)[0]} && ln -sfn {source} {target}"
+        commands.append(f"mkdir -p {target.rsplit('/', 1)[0]} && ln -sfn {source} {target}")
     if links:
-        yield "systemctl daemon-reload"
+        commands.append("systemctl daemon-reload")
     if then:
-        yield then
+        commands.append(then)
     if wanted.unit:
-        yield f"systemctl enable --quiet {wanted.unit}"
+        commands.append(f"systemctl enable --quiet {wanted.unit}")
+    if wanted.unit and not (left and not active):
         # A first start that failed is tried again on what is staged now.
-        restart = first and state.running != wanted.fingerprint
-        yield f"systemctl {'restart' if restart else 'start'} --no-block {wanted.unit}"
-    if wait:
-        yield wait
+        word = "restart" if first and here.running != wanted.fingerprint else "start"
+        commands.append(f"systemctl {word} --no-block {wanted.unit}")
+        commands += [wait] if wait else []
     if first:
-        yield f"{link(wanted, 'good')} && sync"
+        commands.append(f"{link(wanted.service, wanted.fingerprint, 'good')} && sync")
+    return commands
 
 
-def _is_staged(wanted: FileSet, state: SetState | None) -> bool:
-    return (
-        state is not None
-        and state.staged == wanted.fingerprint
-        and state.staged_digests == wanted.digests
-    )
+def _there(seen: MachineSeen | None) -> dict[str, SetSeen]:
+    return dict(seen.sets) if seen else {}

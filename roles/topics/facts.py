@@ -1,20 +1,19 @@
-"""What differs between the topics of the cluster and the list on the host."""
+"""What differs between the topics of the cluster and those that the inventory asks for."""
 
 from __future__ import annotations
 
 from pyinfra.api import FactBase
 
-LIST = "/etc/standfast/topics/staged/topics.toml"
-
 
 class TopicDifferences(FactBase[str | None]):
-    """What `standfast topics --check` prints: one JSON list; None where it could not ask (a
-    cluster not begun).
+    """What `standfast topics --check` prints of a list of topics (topics.toml's text): one JSON
+    list; None where it could not ask (a cluster not begun).
     """
 
-    def command(self, tool: str) -> str:
-        check = f"{tool} topics {LIST} --check 2>/dev/null || true"
-        return f"if [ -x {tool} ] && [ -e {LIST} ]; then {check}; fi"
+    def command(self, tool: str, topics: str) -> str:
+        # The list travels with the question: it is judged before it is staged.
+        check = f"{tool} topics /dev/stdin --check 2>/dev/null <<'END-OF-TOPICS' || true"
+        return f"if [ -x {tool} ]; then {check}\n{topics}\nEND-OF-TOPICS\nfi"
 
     def process(self, output: list[str]) -> str | None:
         return "".join(output).strip() or None

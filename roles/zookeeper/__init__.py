@@ -19,7 +19,7 @@ def configure() -> None:
     """A voter's number; and, where not one of all voters holds data, the word that lets them
     begin empty.
     """
-    voters = {h.name: h.get_fact(Voter) for h in inventory.get_group("zookeeper")}
+    voters = {h.name: roles.once(h, Voter) for h in inventory.get_group("zookeeper")}
     try:
         first = may_bootstrap(voters)
     except ValueError as error:

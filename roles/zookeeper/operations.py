@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pyinfra import host
 from pyinfra.api import operation
 
+import roles
 from roles.zookeeper.facts import DATA, INITIALIZE, LOG, Voter
 
 FOLDERS = f"install -d -o zookeeper -g zookeeper -m 750 /var/lib/zookeeper {DATA} {LOG}"
@@ -17,7 +18,7 @@ def myid(number: int) -> Iterator[str]:
     """Write the voter's number. One that holds another number is refused: a voter keeps its
     number.
     """
-    found = host.get_fact(Voter)
+    found = roles.once(host, Voter)
     if found.number == number:
         host.noop(f"it is voter {number}")
         return
@@ -37,7 +38,7 @@ def bootstrap() -> Iterator[str]:
     """Tell the voter that it may begin with an empty tree (`initialize`); ZooKeeper removes the
     file as it does.
     """
-    found = host.get_fact(Voter)
+    found = roles.once(host, Voter)
     if found.has_data or found.may_begin:
         host.noop("it began already")
         return
