@@ -34,7 +34,7 @@ GONE = 30.0  # seconds without an answer over SSH, after which a host is taken f
 EVERY = 1.0  # seconds between two looks
 IN_A_ROW = {"zookeeper": 3, "kafka": 3, "probe": 1}  # looks that must all be healthy
 CONSUMER_IN_A_ROW = 2
-CRASHES = 3  # restarts by systemd, after which a process will not come up by waiting
+CRASHES = 2  # restarts by systemd, after which a process will not come up by waiting
 AROUND = ("voters", "registry", "brokers", "topics", "machines", "groups")
 
 
