@@ -106,11 +106,12 @@ class Roll:
         seen = self.look()
         self.refuse(seen)
         steps = self.order(seen)
-        for name, why in seen.unasked.items():
+        holes = _holes(seen)
+        for name, why in holes.items():
             self.view.say(f"{name} cannot be asked: {why}", "yellow")
         if not steps:
             print("nothing to roll: every process that could be asked runs what is staged")
-            return 1 if seen.unasked else 0
+            return 1 if holes else 0
         self.view.table(steps)
         if not yes and not self.cluster.is_lab and not _asked("Go on?"):
             return 1
@@ -132,9 +133,9 @@ class Roll:
             return 130
         self.journal.write("end", f"the roll is done: {len(self.done)} in {_seconds(began)}")
         self.view.say(f"done: {len(self.done)} in {_seconds(began)}", "green")
-        for name in seen.unasked:
+        for name in holes:
             print(f"standfast: roll: {name} could not be asked; when it is back: fab roll")
-        return 1 if seen.unasked else 0
+        return 1 if holes else 0
 
     def look(self) -> Snapshot:
         """The whole cluster and every machine."""
@@ -358,6 +359,12 @@ class Roll:
         lines.append(f"  not done: {_names(left)}" if left else "  nothing else was due")
         lines.append("  next: fab status; when that is mended, fab roll goes on from here")
         connect.die("\n".join(lines))
+
+
+def _holes(seen: Snapshot) -> dict[str, str]:
+    """Who could not be asked what it runs with, and why."""
+    silent = {name: o.complaint for name, o in seen.overrides.items() if o.complaint}
+    return {**silent, **seen.unasked}
 
 
 def _readable(seen: Snapshot) -> bool:

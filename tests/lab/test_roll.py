@@ -24,6 +24,7 @@ from drills.rolls import Rolled, Rolling, roll
 from drills.stream import Stream
 from drills.wait import wait_until
 from lab.machine import Lab
+from tasks import ask
 from tests.lab.conftest import Figure, inventory_with, processes
 from tests.lab.test_deploy import full_disk, links
 from tests.lab.test_faults import SESSION
@@ -190,16 +191,16 @@ def test_what_kafka_takes_while_it_runs_is_applied_without_a_restart(
     done = went_well(roll(changed))
     assert "without a restart" in done.text
     assert processes(cluster) == before
-    from tasks import ask
-
     for host in cluster.hosts.values():
         assert ask.overrides(host.broker_id) == {"settings": live}
     assert "nothing to roll" in went_well(roll(changed)).text
     # A broker that restarts reads it from its file, and the override is taken away again.
     name = next(iter(cluster.hosts))
+    number = cluster.hosts[name].broker_id
     connect.run(name, "systemctl restart kafka.service", seconds=120)
+    wait_until(lambda: "settings" in ask.overrides(number), 60, "the broker to answer")
     went_well(roll(changed))
-    assert ask.overrides(cluster.hosts[name].broker_id) == {"settings": {}}
+    assert ask.overrides(number) == {"settings": {}}
 
 
 @pytest.mark.drill
