@@ -178,6 +178,7 @@ def _offsets(found: Mapping[str, Mapping[str, int]]) -> dict[str, dict[int, int]
     return {topic: {int(p): int(n) for p, n in of.items()} for topic, of in found.items()}
 
 
+NONSENSE = "an answer that makes no sense"
 _NONSENSE = (KeyError, ValueError, TypeError, AttributeError)
 
 
@@ -191,7 +192,7 @@ def _read(parse: Callable[[Answer], T], answer: Answer, complain: Callable[[str]
 
 
 def _nonsense(error: Exception) -> str:
-    return f"an answer that makes no sense ({type(error).__name__}: {error})"
+    return f"{NONSENSE} ({type(error).__name__}: {error})"
 
 
 # --- a machine ---

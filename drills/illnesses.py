@@ -146,7 +146,7 @@ def last_stand(it: Patient) -> Iterator[Shown]:
 def all_down(it: Patient) -> Iterator[Shown]:
     """All three hosts are dead; the witnesses live, and are no quorum."""
     with _dead(it, *it.cluster.hosts):
-        yield lambda seen: len(seen.unasked) == 3 and bool(seen.registry.complaint)
+        yield lambda seen: len(seen.unasked) == 3 and not any(v.state for v in seen.voters.values())
 
 
 @contextmanager

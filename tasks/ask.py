@@ -20,7 +20,7 @@ import connect
 from cluster.model import Cluster, Consumer
 from cluster.observed import BARE
 from cluster.render import FileSet
-from cluster.snapshot import Answer, asked
+from cluster.snapshot import NONSENSE, Answer, asked
 
 LOOK = Path(__file__).with_name("look.py")
 PATIENCE = 4.0  # seconds for an answer of Kafka's
@@ -363,11 +363,19 @@ def _words(error: BaseException) -> str:
 def machine(name: str, look_at: Mapping[str, Any], seconds: float = 20) -> Answer:
     """What tasks/look.py sees on a machine; `look_at` is cluster.snapshot.asked's."""
     try:
-        answer: Answer = json.loads(connect.run(name, command(look_at), seconds))
-    except (OSError, ValueError) as error:
+        return read(connect.run(name, command(look_at), seconds))
+    except OSError as error:
         if "python3: command not found" in str(error):
             return _complaint(BARE)
         return _complaint(str(error).removeprefix(f"{name}: "))
+
+
+def read(printed: str) -> Answer:
+    """What tasks/look.py printed."""
+    try:
+        answer: Answer = json.loads(printed)
+    except ValueError as error:
+        return _complaint(f"{NONSENSE} ({error})")
     return answer
 
 

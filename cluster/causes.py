@@ -1,0 +1,217 @@
+"""What costs a cluster its redundancy or its writes, and what to do: the most urgent first.
+
+Each thing is said once, by what explains the most of it. What could not be asked is among it.
+"""
+
+from __future__ import annotations
+
+from cluster import health
+from cluster.explain import Cause, Explain
+from cluster.gates import FREE
+from cluster.model import Cluster
+from cluster.observed import GroupSeen, OverridesSeen, Snapshot
+from cluster.overview import disk_view
+from cluster.sizes import show_size
+from cluster.writes import Places, Writes, listed, lives, places
+
+NOT_ASKED = "was not asked"
+EVERY_BROKER = "journalctl -u kafka.service on every host"
+
+
+def causes(cluster: Cluster, seen: Snapshot, writes: Writes, explain: Explain) -> list[Cause]:
+    """All of them, in the order in which they are to be looked after."""
+    return [
+        *machines(cluster, explain),
+        *disks(cluster, seen),
+        *quorum(cluster, seen, explain),
+        *brokers(cluster, seen, explain),
+        *partitions(cluster, seen, writes),
+        *ensemble(cluster, seen, explain),
+        *topics(cluster, seen, writes),
+        *unasked(cluster, seen, writes, explain),
+    ]
+
+
+def machines(cluster: Cluster, explain: Explain) -> list[Cause]:
+    """Machines that answer to nothing, and machines on which there is nothing."""
+    found, gone = [], listed(explain.gone)
+    if len(explain.gone) == len(cluster.voters):
+        do = "look at this controller's own network; if that is up, switch them on"
+        found.append(Cause("no machine answers to anything", do))
+    elif explain.gone:
+        verb = "answers" if len(explain.gone) == 1 else "answer"
+        what = f"{gone} {verb} to nothing: off, or cut off"
+        found.append(Cause(what, f"switch {gone} on, or mend the network"))
+    if explain.bare:
+        what = f"nothing of Standfast is on {listed(explain.bare)}"
+        found.append(Cause(what, "make deploy"))
+    return found
+
+
+def disks(cluster: Cluster, seen: Snapshot) -> list[Cause]:
+    """Disks that are full soon: a broker stops when its is."""
+    found = []
+    for name in cluster.hosts:
+        machine = seen.machines.get(name)
+        here = disk_view(cluster, machine) if machine else None
+        if here is None:
+            continue
+        left = f"{show_size(here.free)} of {show_size(here.size)}"
+        soon = here.days_left is not None and here.days_left < 1
+        if here.free < FREE * here.size or soon:
+            what = f"{name}'s disk has {left} left, and its broker stops when it is full"
+            found.append(Cause(what, f"on {name}: du -xh --max-depth=2 /; free some"))
+    return found
+
+
+def quorum(cluster: Cluster, seen: Snapshot, explain: Explain) -> list[Cause]:
+    """No ZooKeeper leader: nothing that dies now is replaced, and nothing can be changed."""
+    if explain.led:
+        return []
+    most = len(cluster.voters)
+    answer = sum(not v.complaint for v in seen.voters.values())
+    what = f"ZooKeeper has no quorum: {answer} of {most} voters answer, {most // 2 + 1} must"
+    here = [name for name in cluster.voters if name not in explain.away]
+    mends = [cause.do for cause in explain.together("zookeeper", here, explain.voter)]
+    if not mends and explain.gone:
+        mends = [f"switch {listed(explain.gone)} on, or mend the network"]
+    do = mends[0] if mends else "journalctl -u zookeeper.service on every voter"
+    return [Cause(f"{what}; nothing that dies now is replaced", do)]
+
+
+def brokers(cluster: Cluster, seen: Snapshot, explain: Explain) -> list[Cause]:
+    """Brokers that are missing, unwell or unknown; and no controller."""
+    here = [name for name in cluster.hosts if name not in explain.away]
+    found = explain.together("kafka", here, explain.broker)
+    registry = seen.registry
+    if registry.complaint:
+        return found
+    known = {h.broker_id for h in cluster.hosts.values()}
+    for number in sorted(registry.brokers.keys() - known):
+        what = f"broker {number} at {registry.brokers[number]} is of no host of the inventory"
+        found.append(Cause(what, "stop it, or name its host in the inventory"))
+    alive = [name for name in cluster.hosts if lives(cluster, seen, name)]
+    if alive and registry.controller not in known:
+        what = "no broker is the controller: no dead leader is replaced"
+        found.append(Cause(what, EVERY_BROKER))
+    return found
+
+
+def partitions(cluster: Cluster, seen: Snapshot, writes: Writes) -> list[Cause]:
+    """Replicas that are missing though their brokers live, and copies that never were."""
+    found = []
+    names = {h.broker_id: n for n, h in cluster.hosts.items()}
+    behind: dict[str, Places] = {}
+    leaderless: Places = {}
+    for topic in seen.topics.topics.values():
+        for number, p in enumerate(topic.partitions):
+            out = (set(p.replicas) - set(p.isr)) & writes.live
+            for host in sorted(names.get(n, f"broker {n}") for n in out):
+                behind.setdefault(host, {}).setdefault(topic.name, []).append(number)
+            # Where the last in-sync replica is on a dead broker, that broker is the cause.
+            if p.leader not in writes.live and set(p.isr) & writes.live:
+                leaderless.setdefault(topic.name, []).append(number)
+    if leaderless:
+        what = f"no leader yet for {places(leaderless)}"
+        found.append(Cause(what, f"fab status again, in some seconds; {EVERY_BROKER}"))
+    for host, there in behind.items():
+        what = f"kafka on {host} runs, and is not in sync with {places(there)}"
+        do = f"fab status --watch, it catches up; if not: journalctl -u kafka.service on {host}"
+        found.append(Cause(what, do))
+    if writes.never:
+        what = f"fewer replicas than a write needs: {places(writes.never)}"
+        found.append(Cause(what, _copies(writes.never)))
+    if alone := _single(cluster, seen, writes):
+        what = f"a single copy, which dies with its machine: {places(alone)}"
+        found.append(Cause(what, _copies(alone)))
+    return found
+
+
+def _single(cluster: Cluster, seen: Snapshot, writes: Writes) -> Places:
+    """The partitions with one replica, but where the inventory accepts that."""
+    found = {}
+    for topic in seen.topics.topics.values():
+        alone = [n for n, p in enumerate(topic.partitions) if len(p.replicas) == 1]
+        accepted = f"topics.{topic.name}.replication" in cluster.risks or len(cluster.hosts) == 1
+        if alone and not accepted and topic.name not in writes.never:
+            found[topic.name] = alone
+    return found
+
+
+def _copies(found: Places) -> str:
+    return f"kafka-reassign-partitions.sh, or delete {listed(found)}"
+
+
+def ensemble(cluster: Cluster, seen: Snapshot, explain: Explain) -> list[Cause]:
+    """Voters that do not serve, follow out of sync, or are of another ensemble."""
+    if not explain.led:
+        return []  # quorum() says so
+    here = [name for name in cluster.voters if name not in explain.away]
+    found = explain.together("zookeeper", here, explain.voter)
+    others = len(cluster.voters) - 1
+    silent = sum(explain.voter(name) is not None for name in cluster.voters)
+    leaders = [name for name, voter in seen.voters.items() if voter.state == "leader"]
+    for name in leaders:
+        synced = seen.voters[name].synced
+        if synced is None or synced < others - silent:
+            count = "an unknown number" if synced is None else synced
+            what = f"ZooKeeper's leader {name} has {count} of {others} followers in sync"
+            found.append(Cause(what, "journalctl -u zookeeper.service on the followers"))
+    if len(leaders) > 1:
+        what = f"{listed(leaders)} both say that they lead ZooKeeper"
+        found.append(Cause(what, f"journalctl -u zookeeper.service on {listed(leaders)}"))
+    for name, voter in seen.voters.items():
+        due = (name, "zookeeper") in explain.steps  # then the roll brings it
+        if voter.state and not due and health.membership(cluster, name, voter):
+            what = f"the voter on {name} runs with another ensemble than the inventory's"
+            found.append(Cause(what, f"fab plan; journalctl -u zookeeper.service on {name}"))
+    return found
+
+
+def topics(cluster: Cluster, seen: Snapshot, writes: Writes) -> list[Cause]:
+    """Topics that are missing, or take a write with fewer copies than they should."""
+    found: list[Cause] = []
+    if not writes.known:
+        return found
+    lost = [n for n in (*cluster.topics, cluster.canary.name) if n not in seen.topics.topics]
+    if lost:
+        found.append(Cause(f"there is no topic {listed(lost)}", "make deploy", "down"))
+    if writes.lowered:
+        what = f"min ISR is lowered on {listed(writes.lowered)}"
+        inner = [name for name in writes.lowered if name.startswith("__")]
+        do = "make deploy"
+        if inner:
+            set_to = f"--add-config min.insync.replicas=2 --topic {inner[0]}"
+            do = f'kafka-configs.sh --bootstrap-server "$KAFKA" --alter {set_to}; make deploy'
+        if writes.alone:
+            do = f"wait for a second broker; then {do}"
+        found.append(Cause(what, do))
+    return found
+
+
+def unasked(cluster: Cluster, seen: Snapshot, writes: Writes, explain: Explain) -> list[Cause]:
+    """What could not be asked, and is not explained by what is gone."""
+    left = [name for name in cluster.voters if name not in {*seen.machines, *explain.away}]
+    why = {name: seen.unasked.get(name, NOT_ASKED) for name in left}
+    found = [Cause(f"{n} could not be looked at: {why[n]}", f"ssh {n}") for n in left]
+    again = f"fab status again; {EVERY_BROKER}"
+    if explain.led and seen.registry.complaint:
+        what = f"what ZooKeeper holds could not be read: {seen.registry.complaint}"
+        found.append(Cause(what, "fab status again; journalctl -u zookeeper.service"))
+    if not any(not broker.complaint for broker in seen.brokers.values()):
+        return found  # nobody to ask: the brokers' own causes say so
+    if not writes.known:
+        there = seen.topics.complaint or "there is none at all"
+        return [*found, Cause(f"the topics could not be read: {there}", again)]
+    if explain.led and seen.topics.unset:
+        found.append(Cause(f"the topics' settings could not be read: {seen.topics.unset}", again))
+    for name in cluster.hosts:
+        own = seen.overrides.get(name, OverridesSeen(complaint=NOT_ASKED))
+        if own.complaint and name not in explain.away and explain.broker(name) is None:
+            what = f"the settings of {name}'s broker could not be read: {own.complaint}"
+            found.append(Cause(what, again))
+    for name in cluster.consumers:
+        group = seen.groups.get(name, GroupSeen(complaint=NOT_ASKED))
+        if group.complaint:
+            found.append(Cause(f"{name}'s positions could not be read: {group.complaint}", again))
+    return found
