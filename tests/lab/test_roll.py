@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 import connect
+from cluster import commands
 from cluster.model import Cluster
 from drills import hosts
 from drills.deploys import deploy
@@ -26,7 +27,7 @@ from drills.wait import wait_until
 from lab.machine import Lab
 from tasks import ask
 from tests.lab.conftest import Figure, inventory_with, processes
-from tests.lab.test_deploy import full_disk, links
+from tests.lab.test_deploy import links
 from tests.lab.test_faults import SESSION
 
 PAUSE, WHOLE = 2.0, 90.0  # targets, in seconds
@@ -221,12 +222,17 @@ def test_a_broker_that_comes_up_and_does_not_rejoin_gets_its_last_good_set_back(
 
 
 @pytest.mark.drill
-def test_a_full_disk_shuts_the_gate(cluster: Cluster, tmp_path: Path, back: None) -> None:
+def test_a_disk_that_is_nearly_full_shuts_the_gate(cluster: Cluster, tmp_path: Path, back: None) -> None:
     changed = inventory_with(cluster, tmp_path, kafka__settings=RESTARTS)
     staged(changed)
     before = processes(cluster)
-    with full_disk(list(cluster.hosts)[-1]):
+    host, ballast = list(cluster.hosts)[-1], "/var/tmp/ballast"
+    fill = "set -- $(stat -f -c '%S %b %a' /var/tmp); fallocate -l $(( $1 * ($3 - $2 / 20) ))"
+    try:
+        connect.run(host, commands.sh(f"{fill} {ballast}"))
         done = roll(changed, "--wait", "5")
+    finally:
+        connect.run(host, f"rm -f {ballast}")
     assert done.code == 1, done.text
     assert "a tenth" in done.text
     assert processes(cluster) == before
