@@ -25,7 +25,7 @@ def causes(cluster: Cluster, seen: Snapshot, writes: Writes, explain: Explain) -
         *disks(cluster, seen),
         *quorum(cluster, seen, explain),
         *brokers(cluster, seen, explain),
-        *partitions(cluster, seen, writes),
+        *partitions(cluster, seen, writes, explain),
         *ensemble(cluster, seen, explain),
         *topics(cluster, seen, writes),
         *unasked(cluster, seen, writes, explain),
@@ -97,7 +97,7 @@ def brokers(cluster: Cluster, seen: Snapshot, explain: Explain) -> list[Cause]:
     return found
 
 
-def partitions(cluster: Cluster, seen: Snapshot, writes: Writes) -> list[Cause]:
+def partitions(cluster: Cluster, seen: Snapshot, writes: Writes, explain: Explain) -> list[Cause]:
     """Replicas that are missing though their brokers live, and copies that never were."""
     found = []
     names = {h.broker_id: n for n, h in cluster.hosts.items()}
@@ -115,7 +115,11 @@ def partitions(cluster: Cluster, seen: Snapshot, writes: Writes) -> list[Cause]:
         what = f"no leader yet for {places(leaderless)}"
         found.append(Cause(what, f"fab status again, in some seconds; {EVERY_BROKER}"))
     for host, there in behind.items():
-        what = f"kafka on {host} runs, and is not in sync with {places(there)}"
+        if host in cluster.hosts and explain.broker(host) is not None:
+            continue  # that it is not well is said
+        count = sum(map(len, there.values()))
+        which = places(there) if count < writes.all else f"any of all {count} partitions"
+        what = f"kafka on {host} runs, and is not in sync with {which}"
         do = f"fab status --watch, it catches up; if not: journalctl -u kafka.service on {host}"
         found.append(Cause(what, do))
     if writes.never:
@@ -182,9 +186,10 @@ def topics(cluster: Cluster, seen: Snapshot, writes: Writes) -> list[Cause]:
         do = "make deploy"
         if inner:
             set_to = f"--add-config min.insync.replicas=2 --topic {inner[0]}"
-            do = f'kafka-configs.sh --bootstrap-server "$KAFKA" --alter {set_to}; make deploy'
+            tool = f'kafka-configs.sh --bootstrap-server "$KAFKA" --alter {set_to}'
+            do = f"on a host: {tool}; then make deploy"
         if writes.alone:
-            do = f"wait for a second broker; then {do}"
+            do = f"wait for a second broker; {do}"
         found.append(Cause(what, do))
     return found
 

@@ -9,6 +9,7 @@ from typing import Literal
 from cluster.due import Due
 from cluster.model import Cluster, Host
 from cluster.observed import BARE, SetSeen, Snapshot, VoterSeen
+from cluster.overview import process
 from cluster.render import FileSet
 from cluster.snapshot import NONSENSE
 from cluster.writes import listed, lives
@@ -16,6 +17,9 @@ from cluster.writes import listed, lives
 State = Literal["full", "degraded", "last stand", "down"]
 Steps = Mapping[tuple[str, str], Due]
 Missing = Mapping[tuple[str, str], FileSet]
+
+
+STARTING = 60.0  # seconds that a new process may take before it is called ill
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,9 @@ class Explain:
             return Down("is not installed", "make deploy")
         if step is not None and step.down and step.kind == "restart":
             return Down(f"does not run ({state}), and what is staged may cure it", "fab roll")
+        uptime = process(machine, unit).uptime
+        if uptime is not None and uptime < STARTING:
+            return Down(f"{why} yet, its process is new", f"fab status --watch; or else {journal}")
         if state == "active":
             return Down(f"{why}, though its process runs", journal)
         if state == "inactive":

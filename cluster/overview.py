@@ -73,7 +73,7 @@ class HostView:
 class Lag:
     """How far a consumer group is behind: records, and seconds since the oldest of them was stored.
 
-    `records` is None where its positions are unknown; `partitions` counts those whose end is.
+    `records` is None where that is unknown; `partitions` counts those whose end alone is.
     """
 
     records: int | None
@@ -194,14 +194,16 @@ def lag(cluster: Cluster, name: str, seen: Snapshot) -> Lag:
     group = seen.groups.get(name, GroupSeen(complaint="was not asked"))
     if group.complaint:
         return Lag(None, None, complaint=group.complaint)
+    topics = cluster.consumers[name].topics
+    if not any(seen.ends.get(topic) for topic in topics):
+        return Lag(None, None, complaint="how long its topics are is unknown")
     records = unknown = 0
-    for topic in cluster.consumers[name].topics:
+    for topic in topics:
         ends, there = seen.ends.get(topic, {}), seen.topics.topics.get(topic)
         for partition, end in ends.items():
             # A position that was never committed is the log's start, as auto.offset.reset says.
             records += max(0, end - group.committed.get(topic, {}).get(partition, 0))
-        count = len(there.partitions) if there else (0 if ends else 1)
-        unknown += max(0, count - len(ends))
+        unknown += max(0, len(there.partitions) - len(ends)) if there else 0
     seconds = None if group.waiting is None else max(0.0, seen.at - group.waiting)
     return Lag(records, 0.0 if not records else seconds, unknown)
 

@@ -81,7 +81,7 @@ def verdict(cluster: Cluster, seen: Snapshot, steps: Steps, missing: Missing) ->
         return Verdict("degraded", "whether everything can be written, nobody could say", found)
     if lost:
         return Verdict("degraded", "everything can be written", found)
-    good = "every partition has all its replicas in sync, every voter follows one leader"
+    good = "all replicas are in sync, all of ZooKeeper's voters follow its leader"
     return Verdict("full", good, found)
 
 

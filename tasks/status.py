@@ -8,8 +8,8 @@ With --json one object (with --watch one a line, every time):
     headline    the verdict as a sentence
     next        the next thing to do, "" where there is nothing
     causes      [{what, do, state}], the most urgent first; state is what it makes of the cluster
-    hosts       {name: {address, unasked, zookeeper, registered, controller, leads, in_sync, hosted,
-                        disk: {size, free, bytes_per_day, rate, days_left},
+    hosts       {name: {address, unasked, zookeeper, broker, registered, controller, leads, in_sync,
+                        hosted, disk: {size, free, bytes_per_day, rate, days_left},
                         processes: {service: {unit, state, uptime, restarts, stale}}}}
     groups      {name: {records, seconds, partitions, complaint}}
     last_roll   {roll, at, by, event, sentence, over}
@@ -29,6 +29,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from rich.console import Console
 from rich.live import Live
 
 import connect
@@ -76,9 +77,18 @@ def main(as_json: bool, watch: bool) -> int:
     if as_json:
         print(json.dumps(as_object(status), indent=1))
     else:
-        console = tasks.console()
-        console.print(screen(status, console.width))
+        show(tasks.console(), status)
     return 0 if status.verdict.state == "full" else 1
+
+
+def show(console: Console, status: Status) -> None:
+    """Print the screen; without a terminal, no spaces at the ends of lines."""
+    if console.is_terminal:
+        console.print(screen(status, console.width))
+        return
+    with console.capture() as drawn:
+        console.print(screen(status, console.width))
+    print("\n".join(line.rstrip() for line in drawn.get().splitlines()))
 
 
 def rendered(cluster: Cluster) -> tuple[Sets, str]:

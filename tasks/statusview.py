@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from rich.console import Group, RenderableType
@@ -14,6 +15,7 @@ from cluster.machine_health import demand
 from cluster.notes import by_service
 from cluster.overview import WRITTEN, HostView, Lag, Overview, Process
 from cluster.sizes import show_size
+from cluster.writes import listed
 
 if TYPE_CHECKING:
     from tasks.status import Status
@@ -21,95 +23,106 @@ if TYPE_CHECKING:
 COLOURS = {"full": "green", "degraded": "yellow", "last stand": "bold red", "down": "bold red"}
 BAD, DOUBT, QUIET = "bold red", "yellow", "dim"
 UNKNOWN = Text("?", DOUBT)
+UPTIME = "up (restarts)"
+SHOWN = 8  # causes; one screen is to hold it
 
 
 def screen(status: Status, width: int) -> RenderableType:
     """All of it, in lines of at most `width` columns."""
     parts: list[RenderableType] = [_verdict(status), Text()]
     parts += _hosts(status, width)
-    parts += [Text(), _groups(status.overview), Text(), _footer(status)]
+    parts += [_groups(status.overview), _footer(status)]
     return Group(*parts)
 
 
 def _verdict(status: Status) -> RenderableType:
-    """The verdict, then each cause with what to do about it."""
+    """The verdict, then what was seen, each with what to do about it."""
     found = status.verdict
-    parts: list[RenderableType] = [Text(found.headline, f"bold {COLOURS[found.state]}")]
-    causes = Table.grid(padding=(0, 1, 0, 0))
-    causes.add_column(no_wrap=True)
-    causes.add_column(overflow="fold")
-    for number, cause in enumerate(found.causes):
-        causes.add_row(
-            "-", Text(cause.what, COLOURS.get(cause.state, "") if cause.state != "full" else "")
-        )
-        causes.add_row(
-            "",
-            Text(f"{'next' if number == 0 else 'do'}: {cause.do}", "bold" if number == 0 else ""),
-        )
-    if found.causes:
-        parts.append(causes)
-    return Group(*parts)
+    table = Table.grid(padding=(0, 1, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for do, causes in groupby(found.causes[:SHOWN], key=lambda cause: cause.do):
+        for cause in causes:
+            table.add_row(
+                "-", Text(cause.what, DOUBT if cause.state == "full" else COLOURS[cause.state])
+            )
+        first = do == found.next
+        table.add_row("", Text(f"{'next' if first else 'do'}: {do}", "bold" if first else ""))
+    if len(found.causes) > SHOWN:
+        table.add_row("-", f"and {len(found.causes) - SHOWN} more: fab status --json")
+    return Group(Text(found.headline, f"bold {COLOURS[found.state]}"), table)
 
 
 # --- the hosts ---
 
+Cell = Callable[[HostView], Text]
+
 
 def _hosts(status: Status, width: int) -> list[RenderableType]:
-    """A column for each machine; as many tables as the width asks for."""
-    views = status.overview.hosts
-    rows = _rows(status)
-    label = max(len(name) for name, _ in rows) + 2
+    """A column for each machine; as many tables, one below the other, as the width asks for."""
+    views, rows = status.overview.hosts, _rows(status)
+    label = max(len(name) for name, _ in rows)
     wide = {
-        name: max(len(name), *(cell(view).cell_len for _, cell in rows)) + 2
+        name: max(len(name), *(cell(view).cell_len for _, cell in rows))
         for name, view in views.items()
     }
+    gap = 2 if label + sum(wide.values()) + 2 * len(wide) <= width else 1
     blocks: list[list[str]] = [[]]
     for name in views:
-        used = label + sum(wide[n] for n in blocks[-1])
-        # The last column needs no space after it.
-        if blocks[-1] and used + wide[name] - 2 > width:
+        used = label + sum(gap + wide[n] for n in (*blocks[-1], name))
+        if blocks[-1] and used > width:
             blocks.append([])
         blocks[-1].append(name)
     parts: list[RenderableType] = []
     for block in blocks:
-        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-        table.add_column(status.cluster.name, no_wrap=True, min_width=label - 2)
+        table = Table(box=None, padding=(0, gap, 0, 0), pad_edge=False, header_style="bold")
+        table.add_column(status.cluster.name[:label], no_wrap=True, min_width=label)
         for name in block:
-            style = BAD if views[name].unasked else ""
-            table.add_column(Text(name, style), no_wrap=True)
+            table.add_column(Text(name, BAD if views[name].unasked else ""), no_wrap=True)
         for title, cell in rows:
-            table.add_row(Text(title, QUIET), *(cell(views[name]) for name in block))
+            cells = [cell(views[name]) for name in block]
+            if title == UPTIME or any(cell.plain for cell in cells):
+                table.add_row(Text(title, QUIET), *cells)
         parts += [table, Text()]
-    return parts[:-1]
+    return parts
 
 
-def _rows(status: Status) -> list[tuple[str, Callable[[HostView], Text]]]:
-    services = dict.fromkeys(s for v in status.overview.hosts.values() for s in v.processes)
-    names = [*services] or ["zookeeper", "kafka", "probe", *status.cluster.consumers]
-    rows: list[tuple[str, Callable[[HostView], Text]]] = [
+def _rows(status: Status) -> list[tuple[str, Cell]]:
+    rows: list[tuple[str, Cell]] = [
         ("ZooKeeper", lambda v: Text(v.zookeeper) if v.zookeeper else Text("none", BAD)),
-        ("Kafka", _broker),
-        ("leads", lambda v: Text("") if _no_broker(v) else _number(v.leads)),
-        ("in sync", _in_sync),
-        ("disk days left", _disk),
-        ("up (restarts)", lambda _: Text("")),
+        ("Kafka", _of_broker(_broker)),
+        ("controller", _of_broker(lambda v: Text("yes" if v.controller else ""))),
+        ("leads", _of_broker(lambda v: _number(v.leads))),
+        ("in sync", _of_broker(_in_sync)),
+        ("disk days left", _of_broker(_disk)),
+        (UPTIME, lambda _: Text()),
     ]
-    return rows + [(f"  {name}", lambda v, n=name: _process(v, n)) for name in names]  # type: ignore[misc]
+    services = ["zookeeper", "kafka", "probe", *status.cluster.consumers]
+    return rows + [(f"  {name}", _service(name)) for name in services]
 
 
-def _no_broker(view: HostView) -> bool:
-    """A witness."""
-    return not view.broker
+def _of_broker(cell: Cell) -> Cell:
+    """Empty for a witness."""
+    return lambda view: cell(view) if view.broker else Text()
+
+
+def _service(name: str) -> Cell:
+    """A process: how long it is up, and how often it was restarted."""
+
+    def cell(view: HostView) -> Text:
+        found = view.processes.get(name)
+        if found is not None:
+            return process(found)
+        expected = view.broker or name in ("zookeeper", "probe")
+        return UNKNOWN if view.unasked and expected else Text()
+
+    return cell
 
 
 def _broker(view: HostView) -> Text:
-    if _no_broker(view):
-        return Text("")
     if view.registered is None:
         return UNKNOWN
-    if not view.registered:
-        return Text("gone", BAD)
-    return Text("controller" if view.controller else "broker")
+    return Text("broker") if view.registered else Text("gone", BAD)
 
 
 def _number(value: int | None) -> Text:
@@ -117,16 +130,12 @@ def _number(value: int | None) -> Text:
 
 
 def _in_sync(view: HostView) -> Text:
-    if _no_broker(view):
-        return Text("")
     if view.in_sync is None:
         return UNKNOWN
     return Text(f"{view.in_sync}/{view.hosted}", "" if view.in_sync == view.hosted else BAD)
 
 
 def _disk(view: HostView) -> Text:
-    if _no_broker(view):
-        return Text("")
     if view.disk is None:
         return UNKNOWN
     left = view.disk.days_left
@@ -135,16 +144,8 @@ def _disk(view: HostView) -> Text:
     return Text(f"{left:.1f}", BAD if left < 1 else DOUBT)
 
 
-def _process(view: HostView, service: str) -> Text:
-    found = view.processes.get(service)
-    if found is None:
-        expected = view.broker or service in ("zookeeper", "probe")
-        return UNKNOWN if view.unasked and expected else Text("")
-    return process(found)
-
-
 def process(found: Process) -> Text:
-    """A process in a cell: how long it is up, and how often it was restarted."""
+    """In a cell: how long it is up, how often it was restarted, and whether it is stale."""
     if found.uptime is None:
         return Text(found.state or "none", BAD)
     often = f" ({found.restarts})" if found.restarts else ""
@@ -169,7 +170,7 @@ def _groups(found: Overview) -> RenderableType:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style=QUIET)
     table.add_column("consumer group", no_wrap=True)
     table.add_column("records behind", justify="right", no_wrap=True)
-    table.add_column("oldest waits", justify="right", no_wrap=True)
+    table.add_column("seconds", justify="right", no_wrap=True)
     for name, lag in found.groups.items():
         table.add_row(name, *behind(lag))
     return table
@@ -180,7 +181,7 @@ def behind(lag: Lag) -> tuple[Text, Text]:
     if lag.records is None:
         return UNKNOWN, UNKNOWN
     more = f" + ? in {lag.partitions}" if lag.partitions else ""
-    seconds = UNKNOWN if lag.seconds is None else Text(f"{lag.seconds:.0f} s")
+    seconds = UNKNOWN if lag.seconds is None else Text(f"{lag.seconds:.0f}")
     return Text(f"{lag.records:,}{more}", DOUBT if more else ""), seconds
 
 
@@ -188,26 +189,24 @@ def _footer(status: Status) -> RenderableType:
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(style=QUIET, no_wrap=True)
     table.add_column(overflow="fold")
-    rows: Sequence[tuple[str, Text]] = [
-        ("stale", _stale(status)),
-        ("last roll", _last_roll(status)),
-        ("disk", _disk_words(status)),
-    ]
-    for title, text in rows:
-        table.add_row(title, text)
+    if stale := _stale(status):
+        table.add_row("stale", stale)
+    table.add_row("last roll", _last_roll(status))
+    table.add_row("disk", _disk_words(status))
     return table
 
 
-def _stale(status: Status) -> Text:
+def _stale(status: Status) -> Text | None:
+    """What a roll, or a deploy, has to do; None where there is nothing."""
     if status.unrendered:
         return Text(f"not known: {status.unrendered}", DOUBT)
-    asked = [v for v in status.overview.hosts.values() if not v.unasked]
-    words = [by_service(status.steps)] if status.steps else []
+    stale = [key for key, step in status.steps.items() if step.kind != "confirm"]
+    words = [by_service(stale)] if stale else []
     words += [f"not staged: {by_service(status.missing)}"] if status.missing else []
     if words:
         return Text("; ".join(words), DOUBT)
-    unasked = len(status.overview.hosts) - len(asked)
-    return Text("nothing" + (f" that could be asked ({unasked} could not)" if unasked else ""))
+    unasked = [name for name, view in status.overview.hosts.items() if view.unasked]
+    return Text(f"nothing but perhaps on {listed(unasked)}") if unasked else None
 
 
 def _last_roll(status: Status) -> Text:
@@ -228,5 +227,5 @@ def _disk_words(status: Status) -> Text:
     rate, why = wanted.per_day, "promised"
     if faster := [d for d in disks if d.rate == WRITTEN]:
         rate, why = max(d.bytes_per_day for d in faster), WRITTEN
-    enough = f"enough: the {wanted.days:g} days that are kept fit"
-    return Text(f"days until full at {show_size(rate)} a day on a host ({why}); {enough}")
+    enough = f"enough: the {wanted.days:g} days kept fit"
+    return Text(f"days at {show_size(rate)} a day each ({why}); {enough}")

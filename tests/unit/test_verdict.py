@@ -37,7 +37,7 @@ def changed(name: str, change: Callable[[dict[str, Any]], object]) -> Verdict:
 # --- the table: a state, its verdict, what it must say, what is to be done ---
 
 TABLE: dict[str, tuple[State, str, str]] = {
-    "healthy": ("full", "every partition has all its replicas in sync", ""),
+    "healthy": ("full", "all replicas are in sync, all of ZooKeeper's voters follow", ""),
     "broker-missing": (
         "degraded",
         "kafka on kafka2 is stopped",
@@ -302,6 +302,34 @@ def test_a_broker_that_does_not_stay_up_sends_to_its_journal() -> None:
     found = changed("broker-missing", change)
     assert "does not stay up (activating, restarted 7 times)" in found.line
     assert found.next == "journalctl -u kafka.service on kafka2"
+
+
+def test_a_broker_that_just_started_is_waited_for() -> None:
+    def new(answers: dict[str, Any]) -> None:
+        machine = answers["machines"]["kafka2"]
+        began = str(int((machine["monotonic"] - 16) * 1e6))
+        machine["units"]["kafka.service"].update(
+            ActiveState="active", ActiveEnterTimestampMonotonic=began
+        )
+
+    found = changed("broker-missing", new)
+    assert "kafka on kafka2 does not answer yet, its process is new" in found.line
+    assert found.next.startswith("fab status --watch")
+
+
+def test_a_broker_that_is_not_well_is_not_called_behind_as_well() -> None:
+    def hang(answers: dict[str, Any]) -> None:
+        answers["brokers"]["kafka2"] = {"complaint": "does not answer"}
+        for topic in answers["topics"]["topics"].values():
+            topic["partitions"] = [
+                [leader, replicas, [n for n in isr if n != 2]]
+                for leader, replicas, isr in topic["partitions"]
+            ]
+
+    found = changed("healthy", hang)
+    assert [c.what for c in found.causes] == [
+        "kafka on kafka2 does not answer, though its process runs"
+    ]
 
 
 def test_a_stale_set_on_a_broker_that_is_down_is_rolled_first() -> None:
