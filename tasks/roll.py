@@ -133,13 +133,15 @@ class Roll:
             return 130
         self.journal.write("end", f"the roll is done: {len(self.done)} in {_seconds(began)}")
         self.view.say(f"done: {len(self.done)} in {_seconds(began)}", "green")
-        for name in holes:
-            print(f"standfast: roll: {name} could not be asked; when it is back: fab roll")
+        holes = _holes(self.last)
+        for name, why in holes.items():
+            print(f"standfast: roll: {name} could not be asked ({why}); when it is back: fab roll")
         return 1 if holes else 0
 
     def look(self) -> Snapshot:
         """The whole cluster and every machine."""
-        return snapshot(ask.everything(self.cluster, self.sets))
+        self.last = snapshot(ask.everything(self.cluster, self.sets))
+        return self.last
 
     def refuse(self, seen: Snapshot) -> None:
         """End where the inventory asks for something else than a deploy staged."""
@@ -211,6 +213,7 @@ class Roll:
         except Unwell as unwell:
             unwell.findings += self.last_words(step, began)
             self.put_back(step, unwell)
+        self.forget(step)
         self.command(step, commands.good(step.service, step.fingerprint))
         seconds = time.monotonic() - began
         self.done.append(step)
@@ -231,6 +234,17 @@ class Roll:
                 return replace(step, kind="restart")
         self.command(step, commands.applied(step.service, step.fingerprint))
         return step
+
+    def forget(self, step: Due) -> None:
+        """Take away what was set on a broker before its restart: Kafka keeps it, and it would hide
+        what the file says. After the restart, so that no old value holds in between.
+        """
+        gone = {name: None for name, value in step.settings.items() if value is None}
+        if step.kind == "restart" and gone:
+            try:
+                alter(self.cluster.hosts[step.host].broker_id, gone)
+            except Declined as error:
+                self.view.say(f"{step.name}: Kafka keeps {', '.join(gone)} ({error})", "yellow")
 
     def command(self, step: Due, command: str) -> None:
         """Run a command on the step's host. Raises Stopped: whether it was run is not known."""

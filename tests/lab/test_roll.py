@@ -222,7 +222,9 @@ def test_a_broker_that_comes_up_and_does_not_rejoin_gets_its_last_good_set_back(
 
 
 @pytest.mark.drill
-def test_a_disk_that_is_nearly_full_shuts_the_gate(cluster: Cluster, tmp_path: Path, back: None) -> None:
+def test_a_disk_that_is_nearly_full_shuts_the_gate(
+    cluster: Cluster, tmp_path: Path, back: None
+) -> None:
     changed = inventory_with(cluster, tmp_path, kafka__settings=RESTARTS)
     staged(changed)
     before = processes(cluster)
