@@ -10,17 +10,27 @@ that was healthy before, `fab roll` makes live. `fab plan` shows what both would
 from pyinfra import host
 
 import connect
-from roles import archives, base, consumers, kafka, postgresql, probe, sets, topics, zookeeper
+from roles import (
+    archives,
+    base,
+    before,
+    consumers,
+    kafka,
+    postgresql,
+    probe,
+    sets,
+    topics,
+    zookeeper,
+)
 
 connect.without_delay(host)
 
 # What cannot be is found before anything is changed, on any host.
 if "kafka" in host.groups:
     kafka.hold_disk_against_inventory()
-    topics.hold_against_what_is_there()
 if "zookeeper" in host.groups:  # the hosts and the witnesses
-    sets.hold_against_what_is_there()
-    sets.report()
+    before.refuse()
+    before.report()
 
 base.install()
 base.configure()

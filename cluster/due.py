@@ -22,7 +22,7 @@ class Due:
 
     `kind`: "restart"; "apply": it takes the change while it runs; "confirm": it runs with it, and
     was not seen healthy since. `why` are sentences; `settings` what to change of a broker's dynamic
-    settings (None: take it away; before a restart, which they would outlive); `fingerprint` the set
+    settings (None: take it away; after a restart, which it would outlive); `fingerprint` the set
     to make live, `good` the one to put back, `runs` the one that it has now. `down`: its process
     does not run.
     """

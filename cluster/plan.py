@@ -10,8 +10,8 @@ from cluster import settings
 from cluster.due import not_staged, texts
 from cluster.fold import Told, folded
 from cluster.model import Cluster
-from cluster.observed import SetSeen, Snapshot
-from cluster.refused import Refusal, of_topics, refusals
+from cluster.observed import BARE, SetSeen, Snapshot
+from cluster.refused import Refusal, refusals
 from cluster.render import FileSet
 from cluster.steps import SECRET, Change, Step, sentence, steps
 
@@ -67,20 +67,19 @@ class Plan:
 
 def plan(cluster: Cluster, sets: Sets, seen: Snapshot, topics: Topics) -> Plan:
     """The plan. `topics` is how the cluster's topics differ from the inventory's."""
-    bare = [
-        name
-        for name, machine in seen.machines.items()
-        if not any(s.staged for s in machine.sets.values())
-    ]
+    staged = {n: any(s.staged for s in m.sets.values()) for n, m in seen.machines.items()}
+    bare = [n for n in sets if not staged.get(n, seen.unasked.get(n) != BARE)]
+    refused = tuple(refusals(cluster, sets, seen.machines, topics))
     return Plan(
         install=tuple(bare),
         files=tuple(_files(sets, seen, bare)),
         mends=tuple(_mends(sets, seen, bare)),
         topics=tuple(_topic(cluster, change) for change in topics if change["kind"] != "refused"),
         steps=tuple(steps(cluster, sets, seen)),
-        refused=(*refusals(cluster, sets, seen.machines), *of_topics(topics)),
+        refused=refused,
         notes=tuple(_strangers(cluster, seen)),
-        unasked=_unasked(seen),
+        # Servers do not answer at addresses and under numbers that are refused.
+        unasked=_machines(seen) if refused else _machines(seen) | _servers(seen),
     )
 
 
@@ -153,15 +152,20 @@ def _strangers(cluster: Cluster, seen: Snapshot) -> list[str]:
     ]
 
 
-def _unasked(seen: Snapshot) -> dict[str, str]:
-    """What a plan lacks: machines, and what the servers know, where they were ever started."""
-    found = dict(seen.unasked)
+def _machines(seen: Snapshot) -> dict[str, str]:
+    """The machines that could not be asked, and why."""
+    return {name: why for name, why in seen.unasked.items() if why != BARE}
+
+
+def _servers(seen: Snapshot) -> dict[str, str]:
+    """What the servers could not be asked, where they were ever started, and why."""
+    found = {}
 
     def served(service: str) -> bool:
         return any(m.sets.get(service, SetSeen()).good for m in seen.machines.values())
 
-    if seen.topics.complaint and served("kafka"):
-        found["topics"] = seen.topics.complaint
+    if (why := seen.topics.complaint or seen.topics.unset) and served("kafka"):
+        found["topics"] = why
     if seen.registry.complaint and served("zookeeper"):
         found["registered brokers"] = seen.registry.complaint
     for host, there in seen.overrides.items():

@@ -42,13 +42,21 @@ class Refusal(Told):
 
 
 def refusals(
-    cluster: Cluster, sets: Mapping[str, Sequence[FileSet]], seen: Mapping[str, MachineSeen]
+    cluster: Cluster,
+    sets: Mapping[str, Sequence[FileSet]],
+    seen: Mapping[str, MachineSeen],
+    topics: Iterable[Mapping[str, str | None]] = (),
 ) -> list[Refusal]:
-    """What is refused of what the rendered `sets` would change on the machines that were seen."""
+    """What is refused of what the rendered `sets` would change on the machines that were seen, and
+    of the `topics`' differences (as `standfast topics --check` prints them).
+    """
     found: list[Refusal] = []
     for name, machine in seen.items():
         found += _of_machine(cluster.voters[name], sets[name], machine)
-    return folded([*_swapped(found), *_of_voters(cluster, seen)])
+    found = folded([*_swapped(found), *_of_voters(cluster, seen)])
+    # Under other numbers every partition seems to lie on the wrong brokers.
+    renumbered = any(refusal.what.endswith(".broker_id") for refusal in found)
+    return found if renumbered else [*found, *of_topics(topics)]
 
 
 # --- a machine ---
@@ -170,7 +178,7 @@ def _of_voters(cluster: Cluster, seen: Mapping[str, MachineSeen]) -> list[Refusa
 
 
 def of_topics(changes: Iterable[Mapping[str, str | None]]) -> list[Refusal]:
-    """The refused ones of what `standfast topics --check` prints (standfast.topicplan.Change).
+    """The refused ones of the topics' differences (standfast.topicplan.Change).
 
     What holds for several partitions of a topic is one refusal.
     """

@@ -53,8 +53,11 @@ NOTHING = "nothing to do: every host has what the inventory asks for, and runs i
 
 def main(as_json: bool) -> int:
     """Plan, print it, and return the exit code."""
-    cluster = connect.begin("plan for")
-    sets = rendered(cluster)
+    try:
+        cluster = connect.begin("plan for")
+        sets = rendered(cluster)
+    except SystemExit:  # its sentence is said; 2 would mean that there is something to do
+        return 1
     seen = snapshot(ask.everything(cluster, sets, PARTS, disks=False))
     found = plan(cluster, sets, seen, topics(sets, seen))
     if as_json:
@@ -75,7 +78,7 @@ def topics(sets: Mapping[str, Sequence[FileSet]], seen: Snapshot) -> Topics:
     wanted = tuple(topicplan.Topic(**entry) for entry in content["topic"])
     desired = topicplan.Desired(tuple(content["bootstrap"]), tuple(content["brokers"]), wanted)
     began = any("kafka" in m.sets and m.sets["kafka"].good for m in seen.machines.values())
-    if seen.topics.complaint and began:
+    if began and (seen.topics.complaint or seen.topics.unset):
         return []
     actual = {
         topic.name: topicplan.Actual(tuple(p.replicas for p in topic.partitions), topic.own)
@@ -141,15 +144,16 @@ def _row(step: Step) -> dict[str, Any]:
 def show(found: Plan, out: Console) -> None:
     """The plan, in the order in which things would happen; what keeps it from being one last."""
 
-    def title(text: str, style: str = "bold") -> None:
-        out.print(Text(f"\n{text}", style=style), soft_wrap=True)
-
     def line(text: str, left: int = 2, style: str = "") -> None:
         shown = textwrap.fill(
             text, out.width, initial_indent=" " * left, subsequent_indent=" " * (left + 2),
             break_long_words=False, break_on_hyphens=False,
         )  # fmt: skip
         out.print(Text(shown, style=style), soft_wrap=True)
+
+    def title(text: str, style: str = "bold") -> None:
+        out.print()
+        line(text, 0, style)
 
     if found.install:
         title("Never deployed to: a deploy installs and starts everything")
@@ -200,7 +204,7 @@ def show(found: Plan, out: Console) -> None:
     for what, why in found.unasked.items():
         line(f"{what}: {why}")
     word = following(found)
-    out.print(Text(f"\nnext: {word}" if word else NOTHING, style="bold"), soft_wrap=True)
+    title(f"next: {word}" if word else NOTHING)
 
 
 def _change(line: Any, change: Change, left: int, mark: str = "") -> None:

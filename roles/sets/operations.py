@@ -118,7 +118,7 @@ def bring_up(
         commands.append(then)
     if wanted.unit:
         commands.append(f"systemctl enable --quiet {wanted.unit}")
-    if wanted.unit and not (left and not active):
+    if wanted.unit and (first or not (active or left)):
         # A first start that failed is tried again on what is staged now.
         word = "restart" if first and here.running != wanted.fingerprint else "start"
         commands.append(f"systemctl {word} --no-block {wanted.unit}")

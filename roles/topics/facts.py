@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from pyinfra.api import FactBase
+from pyinfra.api.host import Host
+
+import roles
 
 
 class TopicDifferences(FactBase[str | None]):
@@ -17,3 +20,10 @@ class TopicDifferences(FactBase[str | None]):
 
     def process(self, output: list[str]) -> str | None:
         return "".join(output).strip() or None
+
+
+def differences(of: Host) -> str | None:
+    """How the topics differed when the deploy began, as JSON; None where the host could not say."""
+    tool = f"{roles.artifacts().host.link}/bin/standfast"
+    listed = roles.rendered(of.name)["topics"].files["topics.toml"]
+    return roles.once(of, TopicDifferences, tool=tool, topics=listed)

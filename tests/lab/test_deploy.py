@@ -88,7 +88,15 @@ def test_a_changed_setting_is_staged_and_not_live(cluster: Cluster, changed: Pat
     try:
         done = deploy(changed)
         assert done.code == 0, done.last_words
-        assert_one_message(done, "kafka.service is stale", "num.io.threads=9")
+        assert_one_message(
+            done,
+            "kafka.service is stale: the roll, without a restart, makes it live",
+            "num.io.threads: 8 (the default) -> 9",
+            "zookeeper.service is stale: only a restart makes it live",
+            "fab plan shows what a roll would do; fab roll makes it live",
+        )
+        everywhere = f"[{', '.join(cluster.hosts)}] kafka.service is stale"
+        assert done.text.count("kafka.service is stale") == done.text.count(everywhere) == 1
         found = links(cluster)
         assert of(found, "current") == of(was, "current")
         for host in cluster.hosts:
@@ -251,6 +259,49 @@ def test_a_service_that_was_stopped_is_started_by_the_next_deploy(
     wait_until(
         lambda: unit(victim, "standfast-probe.service").state == "active", 10, "the probe to run"
     )
+
+
+def test_a_service_that_may_be_broken_by_what_it_has_is_left_to_the_roll(
+    cluster: Cluster, victim: str, changed: Path
+) -> None:
+    """It does not run, and its cure is staged: to start it and wait for it would be in vain."""
+    was = links(cluster)
+    connect.run(victim, "systemctl stop zookeeper.service")
+    try:
+        done = deploy(changed)
+        assert done.code == 0, done.last_words
+        assert_one_message(
+            done, f"[{victim}] zookeeper.service does not run", "left to the roll", "fab roll"
+        )
+        assert unit(victim, "zookeeper.service").state == "inactive"
+        assert of(links(cluster), "current") == of(was, "current")
+    finally:
+        again = deploy(cluster.path)
+    # What is staged is what it had again: it merely stopped.
+    assert again.code == 0, again.last_words
+    assert unit(victim, "zookeeper.service").state == "active"
+    assert links(cluster) == was
+
+
+REFUSED: dict[str, tuple[dict[str, object], str]] = {
+    "another broker's id": ({"hosts__kafka1__broker_id": 7}, "hosts.kafka1.broker_id: 1 -> 7"),
+    "another port": ({"ports__zookeeper_peer": 2889}, "ports.zookeeper_peer: 2888 -> 2889"),
+    "fewer partitions": ({"topics__trades__partitions": 3}, "topics.trades.partitions: 6 -> 3"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_a_cluster_with_data_is_refused_ends_a_deploy_before_any_host_is_changed(
+    cluster: Cluster, tmp_path: Path, name: str
+) -> None:
+    changes, words = REFUSED[name]
+    was = links(cluster)
+    done = deploy(inventory_with(cluster, tmp_path, **changes))
+    assert done.code == 1
+    assert_one_message(done, "refused, and no host was changed", words, "put it back"
+                       if "partitions" not in name else "make a new topic")  # fmt: skip
+    assert "Starting operation" not in done.text
+    assert links(cluster) == was
 
 
 BAD = {
