@@ -84,15 +84,12 @@ class View:
             self.console.file.flush()
             self._waits = ""
 
-    def at(self, step: Due, what: str, seconds: float, left: Iterable[Due]) -> None:
-        """What is being done now, for how long at most, and what comes after it."""
+    def at(self, step: Due, what: str, seconds: float, left: Iterable[Due] | None = None) -> None:
+        """What is being done now, for how long at most, and what comes after (None: as before)."""
         now = time.monotonic()
         with self._lock:
-            self._step, self._left, self._waits = (
-                (f"{step.name}: {what}", now, now + seconds),
-                [*left],
-                "",
-            )
+            self._step, self._waits = (f"{step.name}: {what}", now, now + seconds), ""
+            self._left = self._left if left is None else [*left]
 
     def waits(self, why: str) -> None:
         """What is still lacking."""
