@@ -24,10 +24,11 @@ seconds.
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.live import Live
@@ -66,19 +67,26 @@ class Status:
 
 def main(as_json: bool, watch: bool) -> int:
     """Show it; returns the exit code: 0 full, 1 anything else, 130 Ctrl-C."""
+    code = 1
     try:
         cluster = connect.begin("status of")
         sets, why = rendered(cluster)
         if watch:
-            return _watch(cluster, sets, why, as_json)
+            _watch(cluster, sets, why, as_json)
         status = look(cluster, sets, why)
+        code = 0 if status.verdict.state == "full" else 1
+        if as_json:
+            print(json.dumps(as_object(status), indent=1), flush=True)
+        else:
+            show(tasks.console(), status)
     except KeyboardInterrupt:
         return 130
-    if as_json:
-        print(json.dumps(as_object(status), indent=1))
-    else:
-        show(tasks.console(), status)
-    return 0 if status.verdict.state == "full" else 1
+    except BrokenPipeError:  # `fab status | head`
+        sys.stdout = None
+    except OSError as error:
+        sys.stdout = None
+        connect.die(f"status: it cannot be written: {error.strerror}")
+    return code
 
 
 def show(console: Console, status: Status) -> None:
@@ -88,7 +96,7 @@ def show(console: Console, status: Status) -> None:
         return
     with console.capture() as drawn:
         console.print(screen(status, console.width))
-    print("\n".join(line.rstrip() for line in drawn.get().splitlines()))
+    print("\n".join(line.rstrip() for line in drawn.get().splitlines()), flush=True)
 
 
 def rendered(cluster: Cluster) -> tuple[Sets, str]:
@@ -151,7 +159,7 @@ def as_object(status: Status) -> dict[str, Any]:
     }
 
 
-def _watch(cluster: Cluster, sets: Sets, why: str, as_json: bool) -> int:
+def _watch(cluster: Cluster, sets: Sets, why: str, as_json: bool) -> NoReturn:
     """Look again and again, until Ctrl-C."""
     console = tasks.console()
     live = (
@@ -171,8 +179,6 @@ def _watch(cluster: Cluster, sets: Sets, why: str, as_json: bool) -> int:
                 clock = time.strftime("%H:%M:%S", time.localtime(status.at))
                 print(f"{clock} {status.verdict.line}", flush=True)
             time.sleep(max(0.1, EVERY - (time.monotonic() - began)))
-    except KeyboardInterrupt:
-        return 130
     finally:
         if live:
             live.stop()

@@ -12,7 +12,6 @@ from rich.table import Table
 from rich.text import Text
 
 from cluster.machine_health import demand
-from cluster.notes import by_service
 from cluster.overview import WRITTEN, HostView, Lag, Overview, Process
 from cluster.sizes import show_size
 from cluster.writes import listed
@@ -197,16 +196,11 @@ def _footer(status: Status) -> RenderableType:
 
 
 def _stale(status: Status) -> Text | None:
-    """What a roll, or a deploy, has to do; None where there is nothing."""
+    """What nobody could look at; what is stale is among the causes. None: all was."""
     if status.unrendered:
         return Text(f"not known: {status.unrendered}", DOUBT)
-    stale = [key for key, step in status.steps.items() if step.kind != "confirm"]
-    words = [by_service(stale)] if stale else []
-    words += [f"not staged: {by_service(status.missing)}"] if status.missing else []
-    if words:
-        return Text("; ".join(words), DOUBT)
     unasked = [name for name, view in status.overview.hosts.items() if view.unasked]
-    return Text(f"nothing but perhaps on {listed(unasked)}") if unasked else None
+    return Text(f"not known of {listed(unasked)}", DOUBT) if unasked else None
 
 
 def _last_roll(status: Status) -> Text:
