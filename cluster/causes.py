@@ -9,8 +9,8 @@ from cluster import health
 from cluster.explain import Cause, Explain
 from cluster.gates import FREE
 from cluster.model import Cluster
-from cluster.observed import GroupSeen, OverridesSeen, Snapshot
-from cluster.overview import disk_view
+from cluster.observed import OverridesSeen, Snapshot
+from cluster.overview import disk_view, lag
 from cluster.sizes import show_size
 from cluster.writes import Places, Writes, listed, lives, places
 
@@ -40,7 +40,7 @@ def machines(cluster: Cluster, explain: Explain) -> list[Cause]:
         found.append(Cause("no machine answers to anything", do))
     elif explain.gone:
         verb = "answers" if len(explain.gone) == 1 else "answer"
-        what = f"{gone} {verb} to nothing: off, or cut off"
+        what = f"{gone} {verb} to nothing: off, cut off or hung"
         found.append(Cause(what, f"switch {gone} on, or mend the network"))
     if explain.bare:
         what = f"nothing of Standfast is on {listed(explain.bare)}"
@@ -114,14 +114,17 @@ def partitions(cluster: Cluster, seen: Snapshot, writes: Writes, explain: Explai
     if leaderless:
         what = f"no leader yet for {places(leaderless)}"
         found.append(Cause(what, f"fab status again, in some seconds; {EVERY_BROKER}"))
+    late: dict[str, list[str]] = {}
     for host, there in behind.items():
         if host in cluster.hosts and explain.broker(host) is not None:
             continue  # that it is not well is said
         count = sum(map(len, there.values()))
-        which = places(there) if count < writes.all else f"any of all {count} partitions"
-        what = f"kafka on {host} runs, and is not in sync with {which}"
-        do = f"fab status --watch, it catches up; if not: journalctl -u kafka.service on {host}"
-        found.append(Cause(what, do))
+        which = places(there) if count < writes.all else f"any of the {count} partitions"
+        late.setdefault(which, []).append(host)
+    for which, hosts in late.items():
+        what = f"running, but not in sync with {which}: kafka on {listed(hosts)}"
+        where = f"journalctl -u kafka.service on {listed(hosts)}"
+        found.append(Cause(what, f"fab status --watch: it catches up; or else {where}"))
     if writes.never:
         what = f"fewer replicas than a write needs: {places(writes.never)}"
         found.append(Cause(what, _copies(writes.never)))
@@ -215,8 +218,15 @@ def unasked(cluster: Cluster, seen: Snapshot, writes: Writes, explain: Explain) 
         if own.complaint and name not in explain.away and explain.broker(name) is None:
             what = f"the settings of {name}'s broker could not be read: {own.complaint}"
             found.append(Cause(what, again))
+    silent: dict[str, list[str]] = {}
     for name in cluster.consumers:
-        group = seen.groups.get(name, GroupSeen(complaint=NOT_ASKED))
-        if group.complaint:
-            found.append(Cause(f"{name}'s positions could not be read: {group.complaint}", again))
+        behind = lag(cluster, name, seen)
+        reason = behind.complaint
+        if behind.partitions and not writes.stopped:
+            reason = f"nobody told how long {behind.partitions} of its partitions are"
+        if reason:
+            silent.setdefault(reason, []).append(name)
+    for reason, names in silent.items():
+        what = f"how far {listed(names)} {'is' if len(names) == 1 else 'are'} could not be read"
+        found.append(Cause(f"{what}: {reason}", again))
     return found

@@ -15,10 +15,11 @@ Places = dict[str, list[int]]  # partitions by topic
 class Writes:
     """What can be written, and by whom.
 
-    `known`: somebody told of the partitions, `all` of them; `leaderless` and `short` (of in-sync
-    replicas) take no write now; `never` has fewer replicas than a write needs, whoever lives;
-    `lowered` are the topics whose min ISR is below what it should be; `live` the ids of the brokers
-    that take part, `alone` the only such host, "" where there are more.
+    `known`: somebody told of the partitions, `all` of them; `leaderless`, `silent` (their leader
+    does not answer) and `short` (of in-sync replicas) take no write now; `never` has fewer replicas
+    than a write needs, whoever lives; `lowered` are the topics whose min ISR is below what it
+    should be; `live` the ids of the brokers that take part, `alone` the only such host, "" where
+    there are more.
     """
 
     def __init__(self, cluster: Cluster, seen: Snapshot) -> None:
@@ -26,7 +27,13 @@ class Writes:
         hosts = [n for n in cluster.hosts if lives(cluster, seen, n)]
         self.live = {cluster.hosts[n].broker_id for n in hosts}
         self.alone = hosts[0] if len(hosts) == 1 and len(cluster.hosts) > 1 else ""
+        self.answering = {
+            h.broker_id
+            for n, h in cluster.hosts.items()
+            if n in seen.brokers and not seen.brokers[n].complaint
+        }
         self.leaderless: Places = {}
+        self.silent: Places = {}
         self.short: Places = {}
         self.never: Places = {}
         self.lowered: list[str] = []
@@ -42,6 +49,9 @@ class Writes:
         for number, p in enumerate(topic.partitions):
             if p.leader not in self.live:
                 self.leaderless.setdefault(topic.name, []).append(number)
+            elif p.leader not in self.answering:
+                # Registered still: its session is not over yet, or it hangs.
+                self.silent.setdefault(topic.name, []).append(number)
             elif len(p.replicas) < least:
                 self.never.setdefault(topic.name, []).append(number)
             elif len(p.isr) < least:
@@ -50,7 +60,11 @@ class Writes:
     @property
     def stopped(self) -> str:
         """Which partitions take no write now, as a sentence; "" where all do."""
-        kinds = {"without a leader": self.leaderless, "under min ISR": self.short}
+        kinds = {
+            "without a leader": self.leaderless,
+            "led by a broker that does not answer": self.silent,
+            "under min ISR": self.short,
+        }
         found = {why: there for why, there in kinds.items() if there}
         if not found:
             return ""

@@ -80,7 +80,7 @@ def test_a_terminal_sees_the_same_words() -> None:
 def test_the_next_thing_to_do_stands_under_the_first_cause() -> None:
     lines = drawn(status("machine-dead")).splitlines()
     assert lines[0].startswith("degraded: one more machine may not die")
-    assert lines[1] == "- kafka2 answers to nothing: off, or cut off"
+    assert lines[1] == "- kafka2 answers to nothing: off, cut off or hung"
     assert lines[2] == "  next: switch kafka2 on, or mend the network"
 
 

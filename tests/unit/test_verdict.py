@@ -198,7 +198,7 @@ def test_the_partitions_that_cannot_be_written_are_named() -> None:
 def test_a_replica_that_is_behind_is_said_with_its_host() -> None:
     found = with_topic(Partition(1, (1, 2, 3), (1, 2)))
     assert found.state == "degraded"
-    assert "kafka on kafka3 runs, and is not in sync with audit 0" in found.line
+    assert "running, but not in sync with audit 0: kafka on kafka3" in found.line
 
 
 def test_a_topic_that_nothing_can_ever_be_written_to_is_no_outage() -> None:
@@ -211,6 +211,25 @@ def test_a_leader_whose_broker_is_gone_takes_no_write() -> None:
     found = changed("healthy", lambda a: a["registry"]["nodes"].pop("/brokers/ids/2"))
     assert found.state == "down"
     assert "(without a leader)" in found.headline
+
+
+def test_a_leader_that_does_not_answer_takes_no_write_though_it_is_registered() -> None:
+    """The first seconds after a machine's silent death: its session is not over yet."""
+    why = {"complaint": "does not answer"}
+
+    def die(answers: dict[str, Any]) -> None:
+        for part in ("voters", "brokers", "machines"):
+            answers[part]["kafka2"] = why
+
+    found = changed("healthy", die)
+    assert found.state == "down"
+    assert "(led by a broker that does not answer)" in found.headline
+    assert found.next == "switch kafka2 on, or mend the network"
+
+
+def test_brokers_that_catch_up_are_said_together() -> None:
+    found = with_topic(Partition(1, (1, 2, 3), (1,)), min_isr="1")
+    assert "running, but not in sync with audit 0: kafka on kafka2 and kafka3" in found.line
 
 
 def test_a_declared_topic_that_is_missing_is_an_outage() -> None:
@@ -460,6 +479,13 @@ def test_a_lag_is_counted_in_records_and_seconds() -> None:
     assert 0 < found.seconds < 10
     read = lag(LAB, "archive", captured.seen("consumer-down"))
     assert (read.records, read.seconds, read.partitions) == (0, 0.0, 0)
+
+
+def test_it_is_never_full_where_a_topics_end_is_unknown() -> None:
+    found = changed("healthy", lambda a: a["ends"]["ends"]["trades"].pop("5"))
+    assert found.state == "degraded"
+    assert "nobody told how long 1 of its partitions are" in found.line
+    assert changed("healthy", lambda a: a["ends"]["ends"]["trades"].clear()).state == "degraded"
 
 
 def test_a_lag_of_which_a_partition_has_no_end_says_so() -> None:
