@@ -13,6 +13,7 @@ import shlex
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 
@@ -221,6 +222,7 @@ class _Renderer:
         return FileSet(name, unit, "standfast", files, _unit_link(unit), secrets)
 
 
+@cache
 def environment() -> Environment:
     """Jinja2 over templates/: an unknown name is an error; a value can be put as a comment or as
     TOML.
