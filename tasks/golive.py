@@ -64,7 +64,7 @@ class Stepper:
         """
         began = time.monotonic()
         why = f" ({'; '.join(step.why)})" if step.why else ""
-        self.view.say(f"{step.name}: {_doing(step)}, {count}{why}")
+        self.view.say(f"{step.name}: {_doing(step)}, {count}")  # why stands in the table
         self.journal.write("step", f"{step.name}: {_doing(step)}{why}", step)
         try:
             if step.kind == "apply":
