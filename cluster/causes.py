@@ -76,7 +76,8 @@ def quorum(cluster: Cluster, seen: Snapshot, explain: Explain) -> list[Cause]:
     if not mends and explain.gone:
         mends = [f"switch {listed(explain.gone)} on, or mend the network"]
     do = mends[0] if mends else "journalctl -u zookeeper.service on every voter"
-    return [Cause(f"{what}; nothing that dies now is replaced", do)]
+    # A producer that begins is given its id out of ZooKeeper.
+    return [Cause(f"{what}; nothing that dies now is replaced, and no producer can begin", do)]
 
 
 def brokers(cluster: Cluster, seen: Snapshot, explain: Explain) -> list[Cause]:

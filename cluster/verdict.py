@@ -80,7 +80,8 @@ def verdict(cluster: Cluster, seen: Snapshot, steps: Steps, missing: Missing) ->
     if not writes.known:
         return Verdict("degraded", "whether everything can be written, nobody could say", found)
     if lost:
-        return Verdict("degraded", "everything can be written", found)
+        word = "everything can be written"
+        return Verdict("degraded", word if explain.led else f"{word} by who writes already", found)
     good = "all replicas are in sync, all of ZooKeeper's voters follow its leader"
     return Verdict("full", good, found)
 

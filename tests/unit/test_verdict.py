@@ -125,6 +125,12 @@ def test_a_healthy_cluster_has_nothing_to_say() -> None:
     assert judged(captured.seen("healthy")).causes == ()
 
 
+def test_without_a_quorum_no_new_producer_can_begin() -> None:
+    found = judged(captured.seen("zookeeper-no-quorum"))
+    assert found.sentence == "everything can be written by who writes already"
+    assert "no producer can begin" in found.line
+
+
 @pytest.mark.parametrize(
     "name", ["broker-missing", "machine-dead", "two-machines-dead", "under-min-isr"]
 )
