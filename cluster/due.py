@@ -105,7 +105,9 @@ def _due(host: str, wanted: FileSet, machine: MachineSeen, seen: Snapshot) -> Du
         if down or apart.restart or not live.reachable(settings, there.settings):
             kind = "restart"
             settings = live.corrections(new, new, there.settings, *known)
-        why = changes(_shown(wanted, old), _shown(wanted, new)) or _hidden(wanted, here, runs)
+        why = ["it runs on a set that is not on the host any more"]
+        if runs in here.files:
+            why = changes(_shown(wanted, old), _shown(wanted, new)) or _hidden(wanted)
     elif here.current != here.staged:
         why = ["it runs with what is staged; at its next start it would not"]
     elif settings:
@@ -137,9 +139,7 @@ def _shown(wanted: FileSet, texts: Mapping[str, str]) -> dict[str, str]:
     return {name: text for name, text in texts.items() if name not in wanted.secrets}
 
 
-def _hidden(wanted: FileSet, here: SetSeen, runs: str | None) -> list[str]:
-    if runs is None or runs not in here.files:
-        return ["it runs on a set that is not on the host any more"]
+def _hidden(wanted: FileSet) -> list[str]:
     secrets = ", ".join(sorted(wanted.secrets))
     return [f"{secrets}: another content (a secret: not shown)"] if secrets else ["comments only"]
 

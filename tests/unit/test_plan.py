@@ -125,6 +125,16 @@ def test_of_a_restart_that_which_it_is_for_comes_first() -> None:
         ("zookeeper.session.timeout.ms", False),
         ("num.io.threads", True),
     ]
+    text = shown(planned(kafka=LIVE | RESTART))
+    assert "num.io.threads: 8 (the default) -> 9 (needs no restart by itself)" in text
+    assert "6000 -> 7000 (needs" not in text
+    assert "needs no restart by itself" not in shown(planned(kafka=LIVE))
+
+
+def test_a_pool_of_threads_that_grows_too_far_at_once_is_a_restart() -> None:
+    (step,) = planned(kafka={"num.io.threads": "17"}).steps
+    assert step.kind == "restart"
+    assert not step.changes[0].live
 
 
 def test_another_heap_restarts_every_voter_and_the_witnesses_are_folded_in() -> None:
@@ -270,6 +280,21 @@ def test_a_service_that_does_not_run_and_changes_is_the_rolls_and_comes_first() 
     assert "it does not run, and comes first" in shown(found)
 
 
+def test_of_a_start_nothing_is_said_to_need_no_restart() -> None:
+    down = unit_is(machine("kafka3", meta_properties={}), "kafka.service", ActiveState="failed")
+    assert "needs no restart by itself" not in shown(planned(seen(kafka3=down), kafka=LIVE))
+
+
+def test_servers_that_do_not_answer_under_refused_numbers_are_a_consequence() -> None:
+    cluster, sets = lab_with()
+    one = machine("kafka1", meta_properties={"broker.id": "9"})
+    silent = replace(seen(kafka1=one), topics=TopicsSeen(complaint="no broker answers"))
+    found = plan(cluster, sets, silent, [])
+    assert [refusal.what for refusal in found.refused] == ["hosts.kafka1.broker_id"]
+    assert found.unasked == {}
+    assert found.code == 1
+
+
 def test_a_unit_that_was_disabled_or_lost_its_link_is_put_right_by_a_deploy() -> None:
     one = unit_is(machine("kafka1", meta_properties={}), "kafka.service", UnitFileState="disabled")
     path = "/etc/systemd/system/kafka.service"
@@ -358,6 +383,13 @@ def test_changes_of_topics_are_a_deploys_and_made_at_once() -> None:
         ),
     ]
     assert (found.code, following(found)) == (2, "make deploy")
+    assert as_object(cluster, found)["topics"][1] == {
+        "what": "trades: retention.ms: 1 -> 1209600000",
+        "why": "The days that the inventory promises, and those of an outage.",
+        "setting": "retention.ms",
+        "old": "1",
+        "new": "1209600000",
+    }
 
 
 def test_a_refused_topic_ends_the_plan_with_an_error() -> None:

@@ -227,6 +227,15 @@ def test_what_runs_counts_and_not_what_lies_there_for_the_next_roll() -> None:
     assert refused(lab(), kafka1=found) == []
 
 
+def test_a_changed_port_is_refused_whether_its_broker_runs_or_not() -> None:
+    """What it runs with counts where it runs, what it would start with where it does not."""
+    for links in ({"running": None}, {"current": "other"}):
+        found = seen("kafka1")
+        here = replace(found.sets["kafka"], **links)  # type: ignore[arg-type]
+        found = replace(found, sets={**found.sets, "kafka": here})
+        assert "ports.kafka" in whats(refused(lab_with(ports__kafka=9093), kafka1=found))
+
+
 def test_one_voter_more_or_less_always_shares_one_between_old_and_new_majorities() -> None:
     """The arithmetic that the rule rests on, by trying every majority of both."""
 

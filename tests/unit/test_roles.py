@@ -83,7 +83,7 @@ def test_a_first_start_that_failed_is_tried_again_on_what_is_staged_now() -> Non
 
 
 def test_a_service_that_merely_stopped_is_started_and_waited_for() -> None:
-    assert commands(host("inactive")) == [
+    assert commands(host("inactive", running=None)) == [
         "systemctl daemon-reload",
         "systemctl enable --quiet kafka.service",
         "systemctl start --no-block kafka.service",
