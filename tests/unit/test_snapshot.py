@@ -63,6 +63,14 @@ def test_answers_that_were_cut_short_become_complaints() -> None:
     assert seen.ends == {}
 
 
+def test_partitions_are_known_though_their_settings_are_not_and_that_is_unhealthy() -> None:
+    """A broker reads the settings from ZooKeeper, which has no quorum here."""
+    seen = captured.seen("zookeeper-no-quorum")
+    assert seen.topics.unset
+    assert len(seen.topics.topics["trades"].partitions) == 6
+    assert health.writable(seen.topics)
+
+
 def cut(answer: Any) -> Any:
     """Half of an answer."""
     return dict(list(answer.items())[: len(answer) // 2])
