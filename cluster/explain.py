@@ -118,6 +118,8 @@ class Explain:
         journal = f"journalctl -u {unit} on {{hosts}}"
         if shown.get("LoadState") != "loaded":
             return Down("is not installed", "make deploy")
+        if state == "deactivating":
+            return Down("is being stopped", f"fab status --watch; or else {journal}")
         if step is not None and step.down and step.kind == "restart":
             return Down(f"does not run ({state}), and what is staged may cure it", "fab roll")
         uptime = process(machine, unit).uptime

@@ -79,17 +79,23 @@ def supervision(cluster: Cluster, seen: Snapshot, explain: Explain) -> list[Caus
 
 def disks(cluster: Cluster, seen: Snapshot) -> list[Cause]:
     """Disks that do not hold what is promised; cluster.causes says which are full soon."""
-    found = []
+    full = {}
     for name in cluster.hosts:
         machine = seen.machines.get(name)
         here = disk_view(cluster, machine) if machine else None
         if here is None or here.days_left is None:
             continue
         if here.days_left >= 1 and here.free >= FREE * here.size:
-            rate = f"{show_size(here.bytes_per_day)} a day ({here.rate})"
-            what = f"{name}'s disk is full in {here.days_left:.1f} days at {rate}"
-            found.append(Cause(what, f"on {name}: df /var/lib/kafka/data; a larger disk", "full"))
-    return found
+            full[name] = here
+    if not full:
+        return []
+    when = listed(f"{here.days_left:.1f} days on {name}" for name, here in full.items())
+    most = max(full.values(), key=lambda here: here.bytes_per_day)
+    what = f"full in {when}: the disk, at {show_size(most.bytes_per_day)} a day ({most.rate})"
+    do = (
+        "less data or days (topics' retention.ms, promise), or larger disks: df /var/lib/kafka/data"
+    )
+    return [Cause(what, do, "full")]
 
 
 def changes(seen: Snapshot, steps: Steps, missing: Missing) -> list[Cause]:

@@ -274,6 +274,18 @@ def test_a_disk_that_is_full_within_a_day_is_not_full_health() -> None:
     assert "kafka2's disk" in found.line
 
 
+def test_disks_that_will_be_full_are_said_with_the_rate() -> None:
+    def grow(answers: dict[str, Any]) -> None:
+        for host in ("kafka1", "kafka3"):
+            answers["machines"][host]["disks"][DATA]["recent"] = 10**9
+
+    found = changed("healthy", grow)
+    assert found.state == "full"
+    says = "full in 3.4 days on kafka1 and 3.4 days on kafka3: the disk, at 1 GB a day"
+    assert f"{says} (written in the last day)" in found.line
+    assert len(found.causes) == 1
+
+
 # --- ZooKeeper, brokers ---
 
 
@@ -355,6 +367,11 @@ def test_a_broker_that_is_not_well_is_not_called_behind_as_well() -> None:
     assert [c.what for c in found.causes] == [
         "kafka on kafka2 does not answer, though its process runs"
     ]
+
+
+def test_a_broker_that_is_being_stopped_is_not_called_broken() -> None:
+    found = changed("broker-missing", unit("kafka2", "kafka.service", ActiveState="deactivating"))
+    assert "kafka on kafka2 is being stopped" in found.line
 
 
 def test_a_stale_set_on_a_broker_that_is_down_is_rolled_first() -> None:
