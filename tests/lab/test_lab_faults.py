@@ -249,7 +249,10 @@ def test_a_pulled_cable_cuts_a_host_off_until_it_is_back(lab: Lab) -> None:
     assert not network.answers(lab.plan.title, "198.18.77.12", 22)
     assert lab.status()[1].link == "down"
     lab.link_up("two")
-    assert network.answers(lab.plan.title, "198.18.77.12", 22)
+    # Neighbours may have to be asked for its address first.
+    wait_until(
+        lambda: network.answers(lab.plan.title, "198.18.77.12", 22), 10, "two", "no answer again"
+    )
 
 
 def test_a_host_whose_supervisor_died_is_repaired(lab: Lab) -> None:
