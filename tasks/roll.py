@@ -243,4 +243,7 @@ def _seconds(began: float) -> str:
 def _asked(question: str) -> bool:
     if not sys.stdin.isatty():
         connect.die("roll: nobody is there to ask; say --yes", code=2)
-    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:  # Ctrl-D
+        return False

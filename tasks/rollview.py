@@ -8,9 +8,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from types import TracebackType
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
@@ -80,8 +81,7 @@ class View:
             line.add_column(style="dim", no_wrap=True)
             line.add_column(style=style, overflow="fold")
             line.add_row(time.strftime("%H:%M:%S"), Text(text))
-            self.console.print(line)
-            self.console.file.flush()
+            self._print(line)
             self._waits = ""
 
     def at(self, step: Due, what: str, seconds: float, left: Iterable[Due] | None = None) -> None:
@@ -98,9 +98,14 @@ class View:
             said, at = self._said
             new = why != said and time.monotonic() - at > QUIET
             if self._live is None and why and new:
-                self.console.print(f"          waits for: {why}", soft_wrap=True)
-                self.console.file.flush()
+                self._print(f"          waits for: {why}", soft_wrap=True)
                 self._said = (why, time.monotonic())
+
+    def _print(self, what: RenderableType, soft_wrap: bool = False) -> None:
+        # Who reads may go away (`fab roll | head`); a roll is not left half-way for that.
+        with suppress(BrokenPipeError):
+            self.console.print(what, soft_wrap=soft_wrap)
+            self.console.file.flush()
 
     def lasted(self, service: str, seconds: float) -> None:
         """A step went well in so many seconds: the next of its kind will take as long."""
