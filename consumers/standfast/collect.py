@@ -232,7 +232,7 @@ class Collector:
                 if self.said.now("damaged", str(place)):
                     what = error.str() if error else f"offset {message.offset()} is past its end"
                     say(f"{place[0]}/{place[1]} is damaged at its leader: {what}", priority=2)
-            elif error.fatal():
+            elif error.fatal() or error.name() == "_FATAL":  # a message's error has the name alone
                 raise Failure("kafka", f"{error.str()}: this consumer cannot go on")
             elif self.said.now(error.name(), "said"):
                 say(f"kafka: {error.str()}", priority=4)

@@ -86,7 +86,10 @@ def main() -> None:
     )
     consumer.subscribe(given["STANDFAST_TOPICS"].split(","))
     while not stop:
-        messages = [m for m in consumer.consume(500, 1.0) if m.error() is None]
+        found = consumer.consume(500, 1.0)
+        if any(m.error() is not None and m.error().name() == "_FATAL" for m in found):
+            raise SystemExit("this member cannot go on: systemd starts it anew")
+        messages = [m for m in found if m.error() is None]
         for message in messages:
             look_at(message)
         commit(consumer, messages)

@@ -282,9 +282,16 @@ def test_an_offset_past_the_end_of_the_log_is_damage_and_never_committed(made: M
     assert [e[1] for e in events(made) if e[0] == "commit"][-1] == {0: 3}
 
 
-def test_a_fatal_error_ends_the_collector(made: Made) -> None:
-    fenced = KafkaError(KafkaError.FENCED_INSTANCE_ID, "fenced", fatal=True)
-    made.consumer.batches = [[Message(error=fenced)]]
+@pytest.mark.parametrize(
+    "fatal",
+    [
+        KafkaError(KafkaError.FENCED_INSTANCE_ID, "fenced", fatal=True),
+        # What a poll returns: the name alone says so, fatal() is False.
+        KafkaError(KafkaError._FATAL, "Fatal error: Static consumer fenced"),
+    ],
+)
+def test_a_fatal_error_ends_the_collector(made: Made, fatal: KafkaError) -> None:
+    made.consumer.batches = [[Message(error=fatal)]]
     with pytest.raises(Failure, match="cannot go on"):
         made.run()
 
