@@ -16,10 +16,12 @@ from typing import Any
 import pytest
 
 import connect
+from cluster import health, snapshot
 from cluster.model import Cluster
 from drills.outside import outside
 from drills.wait import NotYet, wait_until
 from lab.machine import Lab
+from tasks import ask
 from tests.lab.conftest import Figure
 
 pytestmark = pytest.mark.usefixtures("deployed")
@@ -77,6 +79,11 @@ def dead(cluster: Cluster, lab: Lab) -> Iterator[Sequence[str]]:
     with ThreadPoolExecutor() as pool:
         list(pool.map(boot, names))
     until(cluster, "full")
+
+    def led_as_preferred() -> bool:
+        return not health.preferred(snapshot.topics(ask.topics()))
+
+    wait_until(led_as_preferred, 60, "the preferred replicas to lead again")
 
 
 def test_all_alive_is_full_and_said_at_once(cluster: Cluster, figure: Figure) -> None:
