@@ -6,8 +6,8 @@ Each thing is said once, by what explains the most of it. What could not be aske
 from __future__ import annotations
 
 from cluster import health
+from cluster.disk import LEAST_FREE
 from cluster.explain import Cause, Explain
-from cluster.gates import FREE
 from cluster.model import Cluster
 from cluster.observed import OverridesSeen, Snapshot
 from cluster.overview import disk_view, lag
@@ -58,7 +58,7 @@ def disks(cluster: Cluster, seen: Snapshot) -> list[Cause]:
             continue
         left = f"{show_size(here.free)} of {show_size(here.size)}"
         soon = here.days_left is not None and here.days_left < 1
-        if here.free < FREE * here.size or soon:
+        if here.free < LEAST_FREE * here.size or soon:
             what = f"{name}'s disk has {left} left, and its broker stops when it is full"
             found.append(Cause(what, f"on {name}: du -xh --max-depth=2 /; free some"))
     return found

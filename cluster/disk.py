@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from cluster.sizes import show_size
 
 USABLE = 0.8
+# Half of what stays free: with less, what a replica fetches anew no longer fits.
+LEAST_FREE = 0.1
 DAY_MS = 86_400_000
 
 

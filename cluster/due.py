@@ -13,7 +13,6 @@ from cluster.observed import MachineSeen, OverridesSeen, SetSeen, Snapshot
 from cluster.render import FileSet
 
 Kind = Literal["restart", "apply", "confirm"]
-SERVERS = ("zookeeper", "kafka", "probe")
 
 
 @dataclass(frozen=True)
@@ -154,7 +153,6 @@ def following(cluster: Cluster, left: Iterable[Due], seen: Snapshot) -> Due | No
     its leader last; the brokers, the controller last; the probes; the consumers, a whole consumer
     after the other. Who leads is looked at anew each time: it changes in the course of a roll.
     """
-    services = [*SERVERS, *cluster.consumers]
     machines = list(cluster.machines)
     controller = seen.registry.controller
 
@@ -168,7 +166,7 @@ def following(cluster: Cluster, left: Iterable[Due], seen: Snapshot) -> Due | No
             last = step.service == "kafka" and number == controller
         return (
             not step.down,
-            services.index(step.service),
+            cluster.services.index(step.service),
             last,
             step.service == "zookeeper" and not isinstance(host, Witness),
             machines.index(step.host),

@@ -10,14 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from cluster import health
+from cluster.disk import LEAST_FREE
 from cluster.due import Due
 from cluster.model import Cluster, Host, Script
 from cluster.observed import Finding, GroupSeen, MachineSeen, SetSeen, Snapshot, TopicsSeen
 from cluster.sizes import show_size
 from cluster.snapshot import DATA
-
-FREE = 0.1  # of a broker's disk: what a replica fetches anew needs room before anything is deleted
-
 
 # --- before a host is touched ---
 
@@ -63,8 +61,8 @@ def disks(cluster: Cluster, seen: Snapshot, hosts: Iterable[str]) -> list[Findin
         if disk is None:
             why = "no such directory" if machine else seen.unasked.get(name, "was not asked")
             found.append(Finding(f"{DATA} on {name}", "a disk with room", why, f"df {DATA}"))
-        elif disk.free < FREE * disk.size:
-            expected = f"{show_size(FREE * disk.size)} free (a tenth)"
+        elif disk.free < LEAST_FREE * disk.size:
+            expected = f"{show_size(LEAST_FREE * disk.size)} free (a tenth)"
             where = "free some, or take a larger disk; then roll again"
             found.append(
                 Finding(f"{DATA} on {name}", expected, f"{show_size(disk.free)} free", where)

@@ -124,7 +124,7 @@ def room(cluster: Cluster, path: str, seen: MachineSeen) -> list[Finding]:
         now = f"{show_size(left)}, what Kafka holds already included"
         where = "du -xh --max-depth=2 / on this machine: what else is there?"
         found.append(Finding(path, expected, now, where))
-    least = here.size * (1 - disk.USABLE) / 2
+    least = here.size * disk.LEAST_FREE
     if here.free < least:
         now = f"{show_size(here.free)}, and Kafka holds {show_size(here.used)}"
         where = "more comes in than promise.bytes_per_day says: a larger disk, or a shorter promise"

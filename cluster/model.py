@@ -193,6 +193,11 @@ class Cluster:
         return {**self.hosts, **self.witnesses, **self.databases}
 
     @property
+    def services(self) -> list[str]:
+        """Every service by name, in the order in which a roll takes them."""
+        return ["zookeeper", "kafka", "probe", *self.consumers]
+
+    @property
     def bootstrap(self) -> str:
         """Every broker as `address:port`, joined by commas."""
         return ",".join(f"{host.address}:{self.ports.kafka}" for host in self.hosts.values())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from cluster.disk import LEAST_FREE
 from cluster.explain import Cause, Explain, Missing, Steps
-from cluster.gates import FREE
 from cluster.model import Cluster
 from cluster.observed import Snapshot
 from cluster.overview import Lag, disk_view, lag, last_roll, process, services
@@ -85,7 +85,7 @@ def disks(cluster: Cluster, seen: Snapshot) -> list[Cause]:
         here = disk_view(cluster, machine) if machine else None
         if here is None or here.days_left is None:
             continue
-        if here.days_left >= 1 and here.free >= FREE * here.size:
+        if here.days_left >= 1 and here.free >= LEAST_FREE * here.size:
             full[name] = here
     if not full:
         return []

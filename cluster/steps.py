@@ -70,8 +70,7 @@ def steps(cluster: Cluster, sets: Mapping[str, Sequence[FileSet]], seen: Snapsho
         said = _changes(cluster, host, wanted, staged[host].sets[service], step)
         there = (host, service) not in missing
         found.append(Step((host,), service, step.unit, step.kind, step.down, there, said))
-    services = ["zookeeper", "kafka", "probe", *cluster.consumers]
-    found.sort(key=lambda s: (not s.down, RANK[s.kind], services.index(s.service)))
+    found.sort(key=lambda s: (not s.down, RANK[s.kind], cluster.services.index(s.service)))
     return folded(found)
 
 

@@ -15,13 +15,18 @@ from dist.errors import BuildError
 WIDE = 120  # columns, where there is no terminal
 
 
-def rendered(cluster: Cluster) -> dict[str, list[FileSet]]:
-    """The sets of every machine with a voter, as the inventory asks for them. Ends, with the
-    sentence and exit 1, where an archive or a password's file is missing.
+def render(cluster: Cluster) -> dict[str, list[FileSet]]:
+    """The sets of every machine with a voter, as the inventory asks for them. Raises BuildError or
+    OSError where an archive or a password's file is missing.
     """
+    archives = artifacts(cluster)
+    return {n: file_sets(cluster, v, archives) for n, v in cluster.voters.items()}
+
+
+def rendered(cluster: Cluster) -> dict[str, list[FileSet]]:
+    """As render; what is missing ends it, with the sentence and exit 1."""
     try:
-        archives = artifacts(cluster)
-        return {n: file_sets(cluster, v, archives) for n, v in cluster.voters.items()}
+        return render(cluster)
     except (BuildError, OSError) as error:
         connect.die(str(error))
 

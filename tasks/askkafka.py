@@ -47,11 +47,11 @@ def topics(bootstrap: list[str] | None = None, until: float | None = None) -> An
     try:
         found = admin.list_topics(timeout=left(until)).topics
     except KafkaException as error:
-        return complaint(f"no broker says ({_words(error)})")
+        return complaint(f"no broker says ({words(error)})")
     try:
         settings, unset = _topic_settings(admin, list(found), left(until)), ""
     except (KafkaException, TimeoutError) as error:
-        settings, unset = {}, f"no broker says ({_words(error)})"
+        settings, unset = {}, f"no broker says ({words(error)})"
     return {
         "unset": unset,
         "topics": {
@@ -97,7 +97,7 @@ def overrides(
         answers = admin.describe_configs([resource], request_timeout=left(until))
         entries = answers[resource].result(left(until) + 1).values()
     except (KafkaException, TimeoutError) as error:
-        return complaint(f"broker {broker_id} does not say ({_words(error)})")
+        return complaint(f"broker {broker_id} does not say ({words(error)})")
     own = ConfigSource.DYNAMIC_BROKER_CONFIG.value
     return {"settings": {e.name: str(e.value) for e in entries if int(e.source) == own}}
 
@@ -143,7 +143,7 @@ def _ends(names: list[str], bootstrap: list[str] | None, until: float | None) ->
             except KafkaException:  # this partition has no leader: the topics' look says so
                 continue
     except (KafkaException, TimeoutError) as error:
-        return complaint(f"no broker says ({_words(error)})")
+        return complaint(f"no broker says ({words(error)})")
     return {"ends": ends}
 
 
@@ -176,7 +176,7 @@ def _group(
                 behind.append(TopicPartition(place.topic, place.partition, start))
         return {"committed": committed, "waiting": _oldest(client, behind, until)}
     except KafkaException as error:
-        return complaint(f"its coordinator does not say ({_words(error)})")
+        return complaint(f"its coordinator does not say ({words(error)})")
     finally:
         client.close()
 
@@ -203,6 +203,7 @@ def _oldest(client: Any, behind: list[Any], until: float | None) -> float | None
     return oldest
 
 
-def _words(error: BaseException) -> str:
+def words(error: BaseException) -> str:
+    """An error of the client library's, as it says it."""
     first = error.args[0] if error.args else None
     return str(first.str()) if hasattr(first, "str") else str(error) or type(error).__name__

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import connect
 from cluster.observed import TopicsSeen
+from tasks.askkafka import words
 
 PATIENCE = 5.0  # seconds for an answer
 
@@ -33,7 +34,7 @@ def alter(broker_id: int, settings: Mapping[str, str | None]) -> None:
         asked = admin.incremental_alter_configs([resource], request_timeout=PATIENCE)
         asked[resource].result(PATIENCE + 1)
     except (KafkaException, TimeoutError) as error:
-        raise Declined(_words(error)) from None
+        raise Declined(words(error)) from None
 
 
 def elect_preferred(topics: TopicsSeen) -> None:
@@ -56,8 +57,3 @@ def elect_preferred(topics: TopicsSeen) -> None:
         admin.elect_leaders(ElectionType.PREFERRED, astray).result(PATIENCE)
     except (KafkaException, TimeoutError):
         return
-
-
-def _words(error: BaseException) -> str:
-    first = error.args[0] if error.args else None
-    return str(first.str()) if hasattr(first, "str") else str(error) or type(error).__name__

@@ -180,9 +180,8 @@ class Stepper:
         back = replace(step, fingerprint=step.good)
         began = time.monotonic()
         try:
-            if step.kind == "apply":
-                there = dict.fromkeys(step.settings)
-                alter(self.cluster.hosts[step.host].broker_id, there) if there else None
+            if step.kind == "apply" and step.settings:
+                alter(self.cluster.hosts[step.host].broker_id, dict.fromkeys(step.settings))
             self.command(back, commands.restart(back.service, back.unit, back.fingerprint))
             self.settle(back)
         except (Stopped, Declined) as error:

@@ -28,7 +28,7 @@ class Journal:
         """`everyone` are the machines that hear of the roll's beginning and end."""
         self.roll = f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
         self._everyone = list(everyone)
-        self._path = connect.ROOT / "journal" / f"{cluster}.jsonl"
+        self._path = _path(cluster)
 
     def write(self, event: str, sentence: str, step: Due | None = None, **more: object) -> None:
         """Write an entry here, and on the step's host; without a step on every host. A host that
@@ -54,7 +54,7 @@ class Journal:
 def durations(cluster: str) -> dict[str, float]:
     """How many seconds a step of each service last took, by this controller's journal."""
     found: dict[str, float] = {}
-    for entry in read(connect.ROOT / "journal" / f"{cluster}.jsonl"):
+    for entry in read(_path(cluster)):
         if entry.get("event") == "healthy" and entry.get("seconds") and entry.get("service"):
             found[str(entry["service"])] = float(entry["seconds"])
     return found
@@ -69,6 +69,10 @@ def read(path: Path) -> list[dict[str, Any]]:
         except ValueError:
             continue
     return found
+
+
+def _path(cluster: str) -> Path:
+    return connect.ROOT / "journal" / f"{cluster}.jsonl"
 
 
 def _append(path: Path, entry: object) -> None:

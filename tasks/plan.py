@@ -28,7 +28,6 @@ from __future__ import annotations
 
 import json
 import textwrap
-import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -43,8 +42,8 @@ from cluster.plan import Plan, Topics, plan
 from cluster.render import FileSet
 from cluster.snapshot import snapshot
 from cluster.steps import Change, Step
-from standfast import topicplan
 from tasks import ask, console, rendered
+from tasks.topics import differences
 
 PARTS = ("machines", "topics", "registry", "overrides")
 COLOURS = {"+": "green", "-": "red", "@": "cyan"}
@@ -71,20 +70,11 @@ def topics(sets: Mapping[str, Sequence[FileSet]], seen: Snapshot) -> Topics:
     """How the cluster's topics differ from the inventory's. Of a cluster that was never started,
     all are missing; where they cannot be read the plan says so.
     """
-    listed = next(
-        s.files["topics.toml"] for of in sets.values() for s in of if s.service == "topics"
-    )
-    content = tomllib.loads(listed)
-    wanted = tuple(topicplan.Topic(**entry) for entry in content["topic"])
-    desired = topicplan.Desired(tuple(content["bootstrap"]), tuple(content["brokers"]), wanted)
     began = any("kafka" in m.sets and m.sets["kafka"].good for m in seen.machines.values())
     if began and (seen.topics.complaint or seen.topics.unset):
         return []
-    actual = {
-        topic.name: topicplan.Actual(tuple(p.replicas for p in topic.partitions), topic.own)
-        for topic in seen.topics.topics.values()
-    }
-    return [asdict(change) for change in topicplan.differences(desired, actual)]
+    found = differences((s for of in sets.values() for s in of), seen.topics)
+    return [asdict(change) for change in found]
 
 
 def following(found: Plan) -> str:

@@ -50,7 +50,7 @@ def _chosen(cluster: Cluster, only: str) -> Callable[[Due], bool]:
     """Whether a step is among those that --only names. Ends with exit 2 for an unknown name."""
     words = {word.strip() for word in only.split(",") if word.strip()}
     hosts = words & set(cluster.voters)
-    services = words & {"zookeeper", "kafka", "probe", *cluster.consumers}
+    services = words & set(cluster.services)
     if "consumers" in words:
         services |= set(cluster.consumers)
     unknown = sorted(words - hosts - services - {"consumers"})

@@ -9,14 +9,13 @@ import threading
 import time
 from collections.abc import Iterable
 from contextlib import suppress
-from types import TracebackType
 
 from rich.console import Console, RenderableType
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from cluster.due import Due
+from cluster.due import Due, Kind
 from tasks import console
 
 WORDS = {"restart": "restart", "apply": "without a restart", "confirm": "look whether it is well"}
@@ -48,12 +47,7 @@ class View:
             self._live.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._live is not None:
             self._live.stop()
             self._live = None
@@ -63,14 +57,12 @@ class View:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for title in ("service", "hosts", "how", "because"):
             table.add_column(title, overflow="fold", header_style="dim")
-        groups: dict[tuple[object, ...], list[Due]] = {}
+        hosts: dict[tuple[str, Kind, bool, tuple[str, ...]], list[str]] = {}
         for step in steps:
-            groups.setdefault((step.service, step.kind, step.down, step.why), []).append(step)
-        for (service, kind, down, why), members in groups.items():
-            how = WORDS[str(kind)] + (" (it is down)" if down else "")
-            hosts = "\n".join(step.host for step in members)
-            assert isinstance(why, tuple)
-            table.add_row(str(service), hosts, how, "\n".join(why))
+            hosts.setdefault((step.service, step.kind, step.down, step.why), []).append(step.host)
+        for (service, kind, down, why), names in hosts.items():
+            how = WORDS[kind] + (" (it is down)" if down else "")
+            table.add_row(service, "\n".join(names), how, "\n".join(why))
         self.console.print(table)
         self.console.print(f"\n{len(steps)} to do, {self._about(steps)}")
 

@@ -39,10 +39,9 @@ from cluster.due import Due, due, not_staged
 from cluster.model import Cluster
 from cluster.observed import Snapshot
 from cluster.overview import Overview, overview, services
-from cluster.render import FileSet, file_sets
+from cluster.render import FileSet
 from cluster.snapshot import snapshot
 from cluster.verdict import Verdict, verdict
-from dist.artifacts import artifacts
 from dist.errors import BuildError
 from tasks import ask
 from tasks.statusview import screen
@@ -104,8 +103,7 @@ def rendered(cluster: Cluster) -> tuple[Sets, str]:
     would run all the same, and why.
     """
     try:
-        archives = artifacts(cluster)
-        return {n: file_sets(cluster, v, archives) for n, v in cluster.voters.items()}, ""
+        return tasks.render(cluster), ""
     except (BuildError, OSError) as error:
         bare = {
             name: [

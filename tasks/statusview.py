@@ -96,8 +96,7 @@ def _rows(status: Status) -> list[tuple[str, Cell]]:
         ("disk days left", _of_broker(_disk)),
         (UPTIME, lambda _: Text()),
     ]
-    services = ["zookeeper", "kafka", "probe", *status.cluster.consumers]
-    return rows + [(f"  {name}", _service(name)) for name in services]
+    return rows + [(f"  {name}", _service(name)) for name in status.cluster.services]
 
 
 def _of_broker(cell: Cell) -> Cell:

@@ -57,32 +57,36 @@ class Change:
     sentence: str
 
 
+def parse(text: str) -> Desired:
+    """The topics of a file's text. Raises KeyError, TypeError or ValueError where it is none."""
+    content = tomllib.loads(text)
+    topics = tuple(Topic(**entry) for entry in content["topic"])
+    brokers = tuple(int(number) for number in content["brokers"])
+    return Desired(tuple(content["bootstrap"]), brokers, topics)
+
+
 def read(path: Path) -> Desired:
     """The file's topics; UserError names the file and the key that is wrong."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-        topics = tuple(Topic(**entry) for entry in content["topic"])
-        brokers = tuple(int(number) for number in content["brokers"])
-        desired = Desired(tuple(content["bootstrap"]), brokers, topics)
+        desired = parse(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UserError(str(path), f"cannot be read: {error.strerror}") from error
     except KeyError as error:
         raise UserError(str(path), f"{error.args[0]}: missing") from error
     except (ValueError, TypeError) as error:  # TOML's and Unicode's errors are ValueErrors
         raise UserError(str(path), str(error).replace("Topic.__init__()", "topic")) from error
-    for topic in topics:
+    for topic in desired.topics:
         if topic.partitions < 1:
             raise UserError(str(path), f"{topic.name}.partitions: must be at least 1")
         for name, value in topic.settings.items():
             if not isinstance(value, str):
                 place = f"{topic.name}.settings.{name}"
                 raise UserError(str(path), f"{place}: should be in quotes, is {value!r}")
-        if not 1 <= topic.replication <= len(brokers):
-            raise UserError(
-                str(path),
-                f"{topic.name}.replication: must be 1 to {len(brokers)} (the number of brokers), "
-                f"is {topic.replication}",
-            )
+        most = len(desired.brokers)
+        if not 1 <= topic.replication <= most:
+            place = f"{topic.name}.replication"
+            sentence = f"must be 1 to {most} (the number of brokers), is {topic.replication}"
+            raise UserError(str(path), f"{place}: {sentence}")
     return desired
 
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import tomllib
-
 import connect
 from cluster import health
 from cluster.observed import Finding
-from standfast import topicplan
+from tasks.topics import differences
 from tests.verify.looks import Looks
 from tests.verify.outcome import hold
 
@@ -15,15 +13,7 @@ from tests.verify.outcome import hold
 def test_every_topic_is_as_declared(looks: Looks) -> None:
     """partitions and settings as declared"""
     name = next(iter(connect.cluster().hosts))
-    rendered = next(s for s in looks.sets(name) if s.service == "topics").files["topics.toml"]
-    content = tomllib.loads(rendered)
-    wanted = tuple(topicplan.Topic(**entry) for entry in content["topic"])
-    desired = topicplan.Desired(tuple(content["bootstrap"]), tuple(content["brokers"]), wanted)
     seen = looks.topics()
-    actual = {
-        topic.name: topicplan.Actual(tuple(p.replicas for p in topic.partitions), topic.own)
-        for topic in seen.topics.values()
-    }
     if seen.complaint:
         hold(
             [
@@ -40,7 +30,7 @@ def test_every_topic_is_as_declared(looks: Looks) -> None:
                 c.found or "nothing",
                 f"{c.sentence}; make deploy",
             )
-            for c in topicplan.differences(desired, actual)
+            for c in differences(looks.sets(name), seen)
         ]
     )
 
