@@ -15,6 +15,7 @@ from roles import (
     base,
     before,
     consumers,
+    guardian,
     kafka,
     postgresql,
     probe,
@@ -48,4 +49,5 @@ if "zookeeper" in host.groups:
 if "kafka" in host.groups:
     kafka.start()
     topics.start()
+    guardian.start()
     consumers.start()

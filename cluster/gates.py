@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from cluster import health
 from cluster.disk import LEAST_FREE
 from cluster.due import Due
-from cluster.model import Cluster, Host, Script
+from cluster.model import AIDES, Cluster, Host, Script
 from cluster.observed import Finding, GroupSeen, MachineSeen, SetSeen, Snapshot, TopicsSeen
 from cluster.sizes import show_size
 from cluster.snapshot import DATA
@@ -23,7 +23,7 @@ from cluster.snapshot import DATA
 def before(cluster: Cluster, seen: Snapshot, step: Due) -> list[Finding]:
     """Why this step may not be taken now."""
     found = asked(seen, step.host)
-    if step.service == "probe":
+    if step.service in AIDES:
         return found
     found += disks(cluster, seen, [step.host] if step.down else cluster.hosts)
     if step.down:
@@ -190,7 +190,7 @@ def around(cluster: Cluster, seen: Snapshot, step: Due, began: Snapshot) -> list
     """What the rest of the cluster lacks, after a step. A finding here, to the end, stops the roll;
     the host itself is left as it is.
     """
-    if step.down or step.service == "probe":
+    if step.down or step.service in AIDES:
         return []  # what else is down comes next, or is not the roll's to cure
     found = health.ensemble(cluster, seen.voters)
     found += brokers(cluster, seen)

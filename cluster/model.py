@@ -7,6 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+# The services that every cluster has, each with its unit, in the order in which a roll takes them.
+UNITS = {
+    "zookeeper": "zookeeper.service",
+    "kafka": "kafka.service",
+    "probe": "standfast-probe.service",
+    "alert": "standfast-alert.service",
+    "guardian": "standfast-guardian.service",
+}
+WITNESSED = ("zookeeper", "probe", "alert")  # those that a witness has as well
+AIDES = ("probe", "alert", "guardian")  # no copy of a record is missed while one restarts
+
 Settings = Mapping[str, str]  # a server's or client's settings: name to value, both as in its file
 
 
@@ -195,7 +206,15 @@ class Cluster:
     @property
     def services(self) -> list[str]:
         """Every service by name, in the order in which a roll takes them."""
-        return ["zookeeper", "kafka", "probe", *self.consumers]
+        return [*UNITS, *self.consumers]
+
+    def units(self, machine: str) -> dict[str, str]:
+        """The unit of each service of a machine, in the same order; none of a database's."""
+        if machine in self.witnesses:
+            return {name: UNITS[name] for name in WITNESSED}
+        if machine not in self.hosts:
+            return {}
+        return {**UNITS, **{name: f"consumer-{name}.service" for name in self.consumers}}
 
     @property
     def bootstrap(self) -> str:

@@ -6,15 +6,20 @@ from collections.abc import Iterable
 
 from cluster.disk import LEAST_FREE
 from cluster.explain import Cause, Explain, Missing, Steps
-from cluster.model import Cluster
+from cluster.model import AIDES, UNITS, Cluster
 from cluster.observed import Snapshot
-from cluster.overview import Lag, disk_view, lag, last_roll, process, services
+from cluster.overview import Lag, disk_view, lag, last_roll, process
 from cluster.sizes import show_size
 from cluster.writes import listed
 
 LATE = 60.0  # seconds that a record may wait before a consumer is called late
 NEW = 300.0  # seconds that a process must have run before its restarts are history
-PROBE = "standfast-probe.service"
+# What is missed on a host while one of them does not run there.
+MISSED = {
+    "probe": "what hangs there is not restarted",
+    "alert": "its alarms reach nobody",
+    "guardian": "alone, its broker would take no writes",
+}
 
 
 def notes(cluster: Cluster, seen: Snapshot, explain: Explain, missing: Missing) -> list[Cause]:
@@ -64,11 +69,16 @@ def supervision(cluster: Cluster, seen: Snapshot, explain: Explain) -> list[Caus
     """Probes that do not run, and processes that die again and again."""
     here = [n for n in cluster.voters if n in seen.machines and n not in explain.bare]
     found = [
-        Cause(f"{c.what}: what hangs there is not restarted", c.do, "full")
-        for c in explain.together("probe", here, lambda n: explain.unit(n, "probe", PROBE))
+        Cause(f"{c.what}: {MISSED[aide]}", c.do, "full")
+        for aide in AIDES
+        for c in explain.together(
+            aide,
+            [name for name in here if aide in cluster.units(name)],
+            lambda n, a=aide: explain.unit(n, a, UNITS[a]),  # type: ignore[misc]
+        )
     ]
     for name in here:
-        for service, unit in services(cluster, cluster.voters[name]).items():
+        for service, unit in cluster.units(name).items():
             shown = process(seen.machines[name], unit)
             if shown.restarts > 1 and shown.uptime is not None and shown.uptime < NEW:
                 what = f"{service} on {name} was restarted {shown.restarts} times"

@@ -115,17 +115,6 @@ def overview(
     )
 
 
-def services(cluster: Cluster, voter: Voter) -> dict[str, str]:
-    """The services of a machine, each with its unit, in the order in which they start."""
-    found = {"zookeeper": "zookeeper.service"}
-    if isinstance(voter, Host):
-        found["kafka"] = "kafka.service"
-    found["probe"] = "standfast-probe.service"
-    if isinstance(voter, Host):
-        found |= {name: f"consumer-{name}.service" for name in cluster.consumers}
-    return found
-
-
 def _host(cluster: Cluster, voter: Voter, seen: Snapshot, stale: set[tuple[str, str]]) -> HostView:
     name, machine = voter.name, seen.machines.get(voter.name)
     state = seen.voters[name].state if name in seen.voters else ""
@@ -133,7 +122,7 @@ def _host(cluster: Cluster, voter: Voter, seen: Snapshot, stale: set[tuple[str, 
     if machine is not None:
         processes = {
             service: process(machine, unit, (name, service) in stale)
-            for service, unit in services(cluster, voter).items()
+            for service, unit in cluster.units(name).items()
         }
     unasked = "" if machine else seen.unasked.get(name, "was not asked")
     if not isinstance(voter, Host):

@@ -101,6 +101,7 @@ def file_sets(cluster: Cluster, machine: Machine, artifacts: Artifacts) -> list[
             render.kafka(machine),
             render.topics(),
             render.probe(machine),
+            render.guardian(machine),
             *(render.consumer(machine, c) for c in cluster.consumers.values()),
         ]
     if isinstance(machine, Witness):
@@ -182,6 +183,17 @@ class _Renderer:
             machine=machine, witness=isinstance(machine, Witness),
             zookeeper_peers=[f"{v.address}:{ports.zookeeper}" for v in voters],
             kafka_peers=[f"{h.address}:{ports.kafka}" for h in brokers],
+        )  # fmt: skip
+
+    def guardian(self, machine: Host) -> FileSet:
+        cluster, port = self.cluster, self.cluster.ports.zookeeper
+        broker = {s.name: s.value for s in settings.broker_settings(cluster, machine)}
+        others = [v for v in cluster.voters.values() if v.name != machine.name]
+        return self.set_of(
+            "guardian", "kafka", "guardian.toml", "standfast-guardian.service",
+            machine=machine, zookeepers=[f"{v.address}:{port}" for v in [machine, *others]],
+            min_isr=broker["min.insync.replicas"],
+            flush=broker.get("log.flush.interval.messages") == "1",
         )  # fmt: skip
 
     def consumer(self, machine: Host, consumer: Collector | Script) -> FileSet:

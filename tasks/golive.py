@@ -14,7 +14,7 @@ from typing import NoReturn
 import connect
 from cluster import commands, gates
 from cluster.due import Due
-from cluster.model import Cluster
+from cluster.model import AIDES, Cluster
 from cluster.observed import Finding, Snapshot
 from cluster.render import FileSet
 from cluster.snapshot import snapshot
@@ -25,7 +25,8 @@ from tasks.rollview import View
 
 GONE = 30.0  # seconds without an answer over SSH, after which a host is taken for dead
 EVERY = 1.0  # seconds between two looks
-IN_A_ROW = {"zookeeper": 3, "kafka": 3, "probe": 1}  # looks that must all be healthy
+# Looks that must all be healthy.
+IN_A_ROW = {"zookeeper": 3, "kafka": 3, **dict.fromkeys(AIDES, 1)}
 CONSUMER_IN_A_ROW = 2
 CRASHES = 2  # restarts by systemd, after which a process will not come up by waiting
 AROUND = ("voters", "registry", "brokers", "topics", "machines", "groups")

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 import connect
 from cluster import gates
 from cluster.due import Due, due, following, not_staged
-from cluster.model import Cluster
+from cluster.model import UNITS, Cluster
 from cluster.observed import Snapshot
 from cluster.render import FileSet
 from cluster.snapshot import snapshot
@@ -55,7 +55,7 @@ def _chosen(cluster: Cluster, only: str) -> Callable[[Due], bool]:
         services |= set(cluster.consumers)
     unknown = sorted(words - hosts - services - {"consumers"})
     if unknown:
-        known = ", ".join([*cluster.voters, "zookeeper", "kafka", "probe", "consumers"])
+        known = ", ".join([*cluster.voters, *UNITS, "consumers"])
         connect.die(f"roll: --only {unknown[0]}: no such host or service; there are {known}", 2)
     return lambda s: (not hosts or s.host in hosts) and (not services or s.service in services)
 

@@ -16,11 +16,12 @@ from rich.table import Table
 from rich.text import Text
 
 from cluster.due import Due, Kind
+from cluster.model import AIDES
 from tasks import console
 
 WORDS = {"restart": "restart", "apply": "without a restart", "confirm": "look whether it is well"}
 # Seconds of a step where no earlier roll says so: three hosts on two cores.
-USUAL = {"zookeeper": 9.0, "kafka": 16.0, "probe": 3.0}
+USUAL = {"zookeeper": 9.0, "kafka": 16.0, **dict.fromkeys(AIDES, 3.0)}
 CONSUMER, APPLY = 6.0, 5.0
 QUIET = 5.0  # seconds between two lines about one wait, where nobody looks at a terminal
 

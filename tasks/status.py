@@ -38,7 +38,7 @@ import tasks
 from cluster.due import Due, due, not_staged
 from cluster.model import Cluster
 from cluster.observed import Snapshot
-from cluster.overview import Overview, overview, services
+from cluster.overview import Overview, overview
 from cluster.render import FileSet
 from cluster.snapshot import snapshot
 from cluster.verdict import Verdict, verdict
@@ -108,7 +108,7 @@ def rendered(cluster: Cluster) -> tuple[Sets, str]:
         bare = {
             name: [
                 FileSet(service, unit, "root", {unit: ""})
-                for service, unit in services(cluster, voter).items()
+                for service, unit in cluster.units(name).items()
             ]
             for name, voter in cluster.voters.items()
         }

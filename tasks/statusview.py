@@ -12,6 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cluster.machine_health import demand
+from cluster.model import WITNESSED
 from cluster.overview import WRITTEN, HostView, Lag, Overview, Process
 from cluster.sizes import show_size
 from cluster.writes import listed
@@ -111,7 +112,7 @@ def _service(name: str) -> Cell:
         found = view.processes.get(name)
         if found is not None:
             return process(found)
-        expected = view.broker or name in ("zookeeper", "probe")
+        expected = view.broker or name in WITNESSED
         return UNKNOWN if view.unasked and expected else Text()
 
     return cell

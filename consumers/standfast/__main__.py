@@ -24,6 +24,7 @@ SUBCOMMANDS = {
     "feed": "standfast.feedcommand",
     "probe": "standfast.probe",
     "deregister": "standfast.deregister",
+    "guardian": "standfast.guardian",
     "topics": "standfast.topics",
     "wait": "standfast.wait",
 }
@@ -37,6 +38,7 @@ usage: standfast SUBCOMMAND …        (standfast SUBCOMMAND --help says more)
   topics      check topics, or create and alter them
   wait        wait until this host's Kafka or ZooKeeper is ready
   probe       watch this host's servers, and end one that hangs
+  guardian    let the last broker alive take writes alone, and end that again
   deregister  take a dead broker's registration out of ZooKeeper
 
 exit codes: 0 done, 1 failed, 2 wrong usage or invalid input, 130 interrupted"""

@@ -91,11 +91,22 @@ def admin(bootstrap: Sequence[str], **more: Any) -> AdminClient:
     return _made(AdminClient, ADMIN_SETTINGS, bootstrap, more)
 
 
-def zookeeper(hosts: Sequence[str], timeout: float = 6.0) -> KazooClient:
-    """A ZooKeeper client, not started; `timeout` is its session time-out in seconds."""
+def zookeeper(hosts: Sequence[str], timeout: float = 6.0, steadfast: bool = False) -> KazooClient:
+    """A ZooKeeper client, not started; `timeout` is its session time-out in seconds.
+
+    A steadfast one connects again for ever, at most half a second apart (kazoo's own pauses grow to
+    an hour), and tries the servers in their order.
+    """
     from kazoo.client import KazooClient
 
-    return KazooClient(hosts=",".join(hosts), timeout=timeout, logger=log("zookeeper"))
+    again = {"max_tries": -1, "delay": 0.05, "max_delay": 0.5}
+    return KazooClient(
+        hosts=",".join(hosts),
+        timeout=timeout,
+        logger=log("zookeeper"),
+        randomize_hosts=not steadfast,
+        connection_retry=again if steadfast else None,
+    )
 
 
 def connection(address: str, timeout: float) -> socket.socket:

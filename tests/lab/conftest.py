@@ -75,13 +75,7 @@ def deployed(cluster: Cluster, lab: Lab, figure: Figure) -> tuple[Deployed, bool
 
 def services(cluster: Cluster) -> dict[str, list[str]]:
     """The services of each machine by name."""
-    consumers = [f"consumer-{name}.service" for name in cluster.consumers]
-    of = {}
-    for name in cluster.voters:
-        of[name] = ["zookeeper.service", "standfast-probe.service"]
-    for name in cluster.hosts:
-        of[name] += ["kafka.service", *consumers]
-    return of
+    return {name: list(cluster.units(name).values()) for name in cluster.voters}
 
 
 def processes(cluster: Cluster) -> dict[str, dict[str, Unit] | OSError]:

@@ -1,0 +1,374 @@
+"""Let the last broker alive take writes alone, and put back what was there when another is back.
+
+Every half second ZooKeeper is asked, after a sync(), who is registered; while it is this host's
+broker alone the others are asked directly as well. standfast.laststand decides. Three may run at
+once: whatever they change they change by version, in transactions.
+
+The topics' settings are written as Kafka 3.9's own tools write them with ZooKeeper: the content of
+/config/topics/NAME, and a node under /config/changes that tells the brokers (AdminZkClient).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import threading
+import time
+import tomllib
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from standfast import clients, questions
+from standfast.errors import UserError
+from standfast.laststand import Action, Record, Sight, Topic, alone, changed, decide
+from standfast.supervision import Sparing, Stop, Watchdog, notify, say
+
+if TYPE_CHECKING:
+    import argparse
+
+    from kazoo.client import KazooClient
+
+RECORD = "/standfast/last-stand"
+EVERY = 0.5  # seconds between two looks
+ANSWER = 0.6  # seconds for another broker's answer: one that lives needs 0.01
+PATIENCE = 2.0  # seconds for one answer of ZooKeeper's
+SESSION = 3.0  # seconds; a server that died silently is left after two thirds of it
+TOO_LATE = 2.0  # seconds after which what a look showed is no ground for an action
+CHUNK = 200  # topics in one transaction: far below ZooKeeper's limit of 1 MB
+HOURLY = 3600.0
+
+
+class Unknown(Exception):
+    """What ZooKeeper holds could not be seen, or changed, now: one sentence."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """guardian.toml. `brokers` are all of the cluster, by id as "host:port"; `flush`: whether every
+    broker flushes each record anyway.
+    """
+
+    broker_id: int
+    zookeeper: tuple[str, ...]
+    brokers: Mapping[int, str]
+    min_insync_replicas: int
+    flush: bool
+    data: Path
+    journal: Path
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", type=Path, metavar="guardian.toml")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Guard until SIGTERM."""
+    config = read(args.config)
+    stop = Stop().install()
+    # Its own ZooKeeper first: it lives as long as its broker does.
+    client = clients.zookeeper(config.zookeeper, timeout=SESSION, steadfast=True)
+    client.start_async()
+    try:
+        Guardian(config, client).watch(stop)
+    finally:
+        client.stop()
+    return 0
+
+
+def read(path: Path) -> Config:
+    """The file's content; UserError names the file and the key that is wrong."""
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        return Config(
+            broker_id=int(content["broker_id"]),
+            zookeeper=tuple(map(str, content["zookeeper"])),
+            brokers={int(number): str(at) for number, at in content["brokers"].items()},
+            min_insync_replicas=int(content["min_insync_replicas"]),
+            flush=bool(content["flush"]),
+            data=Path(content["data"]),
+            journal=Path(content["journal"]),
+        )
+    except OSError as error:
+        raise UserError(str(path), f"cannot be read: {error.strerror}") from error
+    except KeyError as error:
+        raise UserError(str(path), f"{error.args[0]}: missing") from error
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UserError(str(path), str(error)) from error
+
+
+class Guardian:
+    """The loop. What it remembers is since when its broker was alone; all else it looks at anew."""
+
+    def __init__(self, config: Config, client: KazooClient) -> None:
+        self.config = config
+        self.registry = Registry(client)
+        self._since: float | None = None  # monotonic, since when every look showed it alone
+        self._looked = 0.0
+        self._saying = Sparing(HOURLY)
+        self._pool = ThreadPoolExecutor(max(1, len(config.brokers) - 1))
+
+    def watch(self, stop: Stop) -> None:
+        """Look again and again until `stop`."""
+        watchdog = Watchdog()
+        while not stop:
+            began = time.monotonic()
+            try:
+                action = self.turn()
+                status = action.why
+            except Unknown as unknown:
+                self._since = None
+                status = f"ZooKeeper does not say who lives: {unknown}"
+                if self._saying.now("zookeeper", "away"):
+                    say(f"guardian: {status}", 4)
+            else:
+                self._saying.over("zookeeper")
+            watchdog.ready()
+            notify(f"WATCHDOG=1\nSTATUS={status}")
+            stop.wait(max(0.05, began + EVERY - time.monotonic()), watchdog, status)
+
+    def turn(self) -> Action:
+        """One look, and what follows from it. Raises Unknown."""
+        began = time.monotonic()
+        if began - self._looked > EVERY + 2 * PATIENCE:
+            self._since = None  # it stood still itself: what was before proves nothing
+        seen = self.registry.look(self.config.broker_id, self._ask_others)
+        now = time.monotonic()
+        self._looked = now
+        if not alone(self.config.broker_id, seen):
+            self._since = None
+        elif self._since is None:
+            self._since = began
+        seconds = 0.0 if self._since is None else now - self._since
+        config = self.config
+        action = decide(config.broker_id, config.min_insync_replicas, seen, seconds, time.time())
+        if action.do in ("lower", "restore"):
+            if time.monotonic() - began > TOO_LATE:
+                raise Unknown("the look took too long to act on it")
+            self.registry.apply(action)
+            self._tell(action)
+            if action.do == "lower" and not config.flush:
+                threading.Thread(target=sync, args=(config.data,), daemon=True).start()
+        elif action.do == "hold":
+            self._remind(action)
+        return action
+
+    def _ask_others(self) -> frozenset[int]:
+        """Which of the other brokers answer when they are asked directly."""
+
+        def answers(address: str) -> bool:
+            try:
+                questions.kafka_metadata(address, ANSWER)
+            except OSError:
+                return False
+            return True
+
+        others = {n: at for n, at in self.config.brokers.items() if n != self.config.broker_id}
+        found = zip(others, self._pool.map(answers, others.values()), strict=True)
+        return frozenset(number for number, answer in found if answer)
+
+    def _tell(self, action: Action) -> None:
+        if action.do == "lower":
+            say(f"alarm last-stand: {action.why}, on {len(action.topics)} topics", 2)
+            self._saying.now("hold", "lower")
+        else:
+            say(f"guardian: {action.why}", 4)
+            self._saying.over("hold")
+        if action.offline:
+            say(f"alarm offline: {sentence(action)}", 2)
+        self._note(action)
+
+    def _remind(self, action: Action) -> None:
+        """It lasts: said now and then; which partitions it waits for whenever that changes."""
+        if self._saying.now("hold", "lower"):
+            say(f"alarm last-stand: it lasts; {action.why}", 2)
+        waiting = ", ".join(action.offline)
+        if waiting and self._saying.now("waiting", waiting):
+            say(f"guardian: {action.why}: {_some(action.offline)}", 4)
+
+    def _note(self, action: Action) -> None:
+        """A line of its journal, on the disk before anything else happens."""
+        line = {
+            "at": round(time.time(), 3),
+            "broker": self.config.broker_id,
+            "did": action.do,
+            "why": action.why,
+            "topics": {name: dict(change) for name, change in action.topics.items()},
+            "offline": list(action.offline),
+        }
+        try:
+            with self.config.journal.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:  # a full disk must not keep the last broker from its work
+            say(f"guardian: {self.config.journal}: {error.strerror}", 3)
+
+
+class Registry:
+    """What ZooKeeper holds of the cluster, read after a sync() and changed by version."""
+
+    def __init__(self, client: KazooClient) -> None:
+        self._client = client
+        self._versions: dict[str, tuple[dict[str, Any], int]] = {}  # topics' contents
+        self._registration = 0  # the version of the own broker's
+        self._record: int | None = None  # the record's version, None where there is none
+
+    def look(self, me: int, ask_others: Any) -> Sight:
+        """One look. Raises Unknown."""
+        from kazoo.exceptions import NoNodeError
+
+        if not self._client.connected:
+            raise Unknown("not connected to any that serves")
+        try:
+            self._client.sync_async("/brokers").get(timeout=PATIENCE)
+            asked = [
+                self._client.get_children_async("/brokers/ids"),
+                self._client.exists_async(f"/brokers/ids/{me}"),
+            ]
+            found = self._client.get_async(RECORD)
+            ids, own = (answer.get(timeout=PATIENCE) for answer in asked)
+            self._registration = own.version if own else 0
+            try:
+                data, stat = found.get(timeout=PATIENCE)
+                record, self._record = Record.load(data), stat.version
+            except NoNodeError:
+                record, self._record = None, None
+            registered = frozenset(map(int, ids))
+            if registered != {me} and record is None:
+                return Sight(registered)
+            answering = ask_others() if registered == {me} else frozenset()
+            return Sight(registered, answering, record, self._topics())
+        except _errors() as error:
+            raise Unknown(_words(error)) from error
+
+    def apply(self, action: Action) -> None:
+        """Make an action's changes: the record first where there is one, and last where it goes.
+
+        Whatever was changed by another meanwhile makes it fail, whole. Raises Unknown.
+        """
+        from kazoo.exceptions import KazooException
+
+        changes = list(action.topics.items())
+        try:
+            self._client.ensure_path(RECORD.rpartition("/")[0])
+            for number, chunk in enumerate(_chunks(changes) or [[]]):
+                transaction = self._client.transaction()
+                if action.record is not None:
+                    self._put(transaction, action.record, first=number == 0)
+                for name, change in chunk:
+                    self._change(transaction, name, change)
+                if action.record is None and (number + 1) * CHUNK >= len(changes):
+                    transaction.delete(RECORD, self._record if self._record is not None else -1)
+                answers = transaction.commit()
+                if wrong := next((a for a in answers if isinstance(a, KazooException)), None):
+                    raise Unknown(f"somebody else changed it first ({wrong!r})")
+        except _errors() as error:
+            raise Unknown(_words(error)) from error
+
+    def _put(self, transaction: Any, record: Record, first: bool) -> None:
+        # While this transaction is made the own broker still is who it was.
+        transaction.check(f"/brokers/ids/{record.survivor}", self._registration)
+        if not first:
+            return
+        if self._record is None:
+            transaction.create(RECORD, record.dump())
+        else:
+            transaction.set_data(RECORD, record.dump(), self._record)
+
+    def _change(self, transaction: Any, name: str, change: Mapping[str, str | None]) -> None:
+        content, version = self._versions[name]
+        after = {**content, "config": changed(content.get("config", {}), change)}
+        transaction.set_data(f"/config/topics/{name}", json.dumps(after).encode(), version)
+        told = {"version": 2, "entity_path": f"topics/{name}"}
+        transaction.create(
+            "/config/changes/config_change_", json.dumps(told).encode(), sequence=True
+        )
+
+    def _topics(self) -> dict[str, Topic]:
+        client = self._client
+        names = client.get_children_async("/brokers/topics").get(timeout=PATIENCE)
+        configs = {n: client.get_async(f"/config/topics/{n}") for n in names}
+        plans = {n: client.get_async(f"/brokers/topics/{n}") for n in names}
+        states: dict[str, dict[int, Any]] = {}
+        for name, plan in plans.items():
+            numbers = json.loads(plan.get(timeout=PATIENCE)[0])["partitions"]
+            states[name] = {
+                int(n): client.get_async(f"/brokers/topics/{name}/partitions/{n}/state")
+                for n in numbers
+            }
+        found = {}
+        for name in names:
+            data, stat = configs[name].get(timeout=PATIENCE)
+            content = json.loads(data)
+            self._versions[name] = (content, stat.version)
+            isr = [_isr(states[name][number]) for number in sorted(states[name])]
+            found[name] = Topic({k: str(v) for k, v in content.get("config", {}).items()}, isr)
+        return found
+
+
+def _isr(asked: Any) -> tuple[int, ...]:
+    """A partition's in-sync set; none where the controller has not given it a state yet."""
+    from kazoo.exceptions import NoNodeError
+
+    try:
+        return tuple(map(int, json.loads(asked.get(timeout=PATIENCE)[0])["isr"]))
+    except NoNodeError:
+        return ()
+
+
+def sync(data: Path) -> None:
+    """Everything in the data's file system on the disk: what was acknowledged without a flush is
+    now the only copy.
+    """
+    began = time.monotonic()
+    libc = ctypes.CDLL(None, use_errno=True)
+    try:
+        folder = os.open(data, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            if libc.syncfs(folder) != 0:
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        finally:
+            os.close(folder)
+    except OSError as error:
+        say(f"alarm last-stand: {data} could not be synced: {error.strerror}", 2)
+        return
+    say(f"guardian: {data} is on the disk ({time.monotonic() - began:.1f} s)", 4)
+
+
+def sentence(action: Action) -> str:
+    """Which partitions stay offline, and until when."""
+    return (
+        f"{len(action.offline)} partitions stay offline until a host of their in-sync set is back: "
+        f"{_some(action.offline)}"
+    )
+
+
+def _some(names: tuple[str, ...], most: int = 6) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def _chunks(changes: list[Any]) -> list[list[Any]]:
+    def parts() -> Iterator[list[Any]]:
+        rest = iter(changes)
+        while part := list(islice(rest, CHUNK)):
+            yield part
+
+    return list(parts())
+
+
+def _errors() -> tuple[type[BaseException], ...]:
+    from kazoo.exceptions import KazooException
+    from kazoo.handlers.threading import KazooTimeoutError
+
+    # ValueError, KeyError …: a node whose content is not Kafka's.
+    return (OSError, KazooException, KazooTimeoutError, ValueError, KeyError, TypeError)
+
+
+def _words(error: BaseException) -> str:
+    return f"{type(error).__name__} {error}".strip()
