@@ -213,8 +213,8 @@ def broker_answer(address: str, timeout: float = CONNECT_SECONDS) -> dict[int, s
 def registry(
     timeout: float = 2 * CONNECT_SECONDS, addresses: list[str] | None = None
 ) -> dict[str, object]:
-    """What ZooKeeper holds of Kafka: {path: content} of the brokers, the cluster's id and the
-    controller. The voters at `addresses` are asked (default: any).
+    """What ZooKeeper holds of Kafka: {path: content} of the brokers, the cluster's id, the
+    controller and the guardians' record. The voters at `addresses` are asked (default: any).
 
     Raises OSError with one sentence where ZooKeeper cannot be asked.
     """
@@ -229,7 +229,7 @@ def registry(
     try:
         client.start(timeout=timeout)
         brokers = [f"/brokers/ids/{n}" for n in client.get_children("/brokers/ids")]
-        for path in [*brokers, "/cluster/id", "/controller"]:
+        for path in [*brokers, "/cluster/id", "/controller", "/standfast/last-stand"]:
             try:
                 found[path] = json.loads(client.get(path)[0])
             except NoNodeError:

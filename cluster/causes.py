@@ -12,6 +12,7 @@ from cluster.model import Cluster
 from cluster.observed import OverridesSeen, Snapshot
 from cluster.overview import disk_view, lag
 from cluster.sizes import show_size
+from cluster.stand import last_stand, survivor
 from cluster.writes import Places, Writes, listed, lives, places
 
 NOT_ASKED = "was not asked"
@@ -184,7 +185,13 @@ def topics(cluster: Cluster, seen: Snapshot, writes: Writes) -> list[Cause]:
     lost = [n for n in (*cluster.topics, cluster.canary.name) if n not in seen.topics.topics]
     if lost:
         found.append(Cause(f"there is no topic {listed(lost)}", "make deploy", "down"))
-    if writes.lowered:
+    stand = last_stand(seen)
+    if writes.lowered and stand:
+        names = listed(writes.lowered)
+        what = f"{survivor(cluster, stand)}'s guardian lowered min ISR to 1 on {names}"
+        back = "by itself when every partition has two copies in sync"
+        found.append(Cause(what, f"fab status --watch: the guardian puts it back, {back}"))
+    elif writes.lowered:
         what = f"min ISR is lowered on {listed(writes.lowered)}"
         inner = [name for name in writes.lowered if name.startswith("__")]
         do = "make deploy"

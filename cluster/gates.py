@@ -16,6 +16,7 @@ from cluster.model import AIDES, Cluster, Host, Script
 from cluster.observed import Finding, GroupSeen, MachineSeen, SetSeen, Snapshot, TopicsSeen
 from cluster.sizes import show_size
 from cluster.snapshot import DATA
+from cluster.stand import last_stand, survivor
 
 # --- before a host is touched ---
 
@@ -23,6 +24,10 @@ from cluster.snapshot import DATA
 def before(cluster: Cluster, seen: Snapshot, step: Due) -> list[Finding]:
     """Why this step may not be taken now."""
     found = asked(seen, step.host)
+    if stand := last_stand(seen):
+        where = "fab status: the other hosts come first"
+        shown = f"{survivor(cluster, stand)} takes, or took, writes alone"
+        found.append(Finding("cluster", "no last stand", shown, where))
     if step.service in AIDES:
         return found
     found += disks(cluster, seen, [step.host] if step.down else cluster.hosts)

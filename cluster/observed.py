@@ -45,6 +45,16 @@ class VoterSeen:
 
 
 @dataclass(frozen=True)
+class LastStand:
+    """The only broker that lives takes writes alone, or did until not every partition has its
+    copies back: its id, and since when (Unix seconds). A guardian's record says so.
+    """
+
+    broker: int
+    since: float
+
+
+@dataclass(frozen=True)
 class Registry:
     """What ZooKeeper holds of Kafka; brokers by id as "host:port", the controller by its id."""
 
@@ -52,6 +62,7 @@ class Registry:
     cluster_id: str | None = None
     controller: int | None = None
     complaint: str = ""
+    last_stand: LastStand | None = None
 
 
 @dataclass(frozen=True)
@@ -206,7 +217,8 @@ class MachineSeen:
     running servers' Java, by unit; `units` systemd's properties, by unit; `whole` the archives
     unpacked to their end; `myid` the number under which its voter's data lie, "" without data;
     `monotonic` its clock since the boot (seconds), in which systemd's
-    time stamps are; `journal` the latest entries of its journal of rolls, the oldest first.
+    time stamps are; `journal` the latest entries of its journal of rolls, the oldest first;
+    `last_stand` what its guardian saw of one.
     """
 
     container: str
@@ -230,6 +242,7 @@ class MachineSeen:
     myid: str = ""
     monotonic: float = 0.0
     journal: tuple[Mapping[str, Any], ...] = ()
+    last_stand: LastStand | None = None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from cluster.model import Cluster
 from cluster.observed import BARE, SetSeen, Snapshot
 from cluster.refused import Refusal, refusals
 from cluster.render import FileSet
+from cluster.stand import last_stand, refusal
 from cluster.steps import SECRET, Change, Step, sentence, steps
 
 Sets = Mapping[str, Sequence[FileSet]]
@@ -69,7 +70,11 @@ def plan(cluster: Cluster, sets: Sets, seen: Snapshot, topics: Topics) -> Plan:
     """The plan. `topics` is how the cluster's topics differ from the inventory's."""
     staged = {n: any(s.staged for s in m.sets.values()) for n, m in seen.machines.items()}
     bare = [n for n in sets if not staged.get(n, seen.unasked.get(n) != BARE)]
-    refused = tuple(refusals(cluster, sets, seen.machines, topics))
+    stand = last_stand(seen)
+    refused = (
+        *([refusal(cluster, stand)] if stand else []),
+        *refusals(cluster, sets, seen.machines, topics),
+    )
     return Plan(
         install=tuple(bare),
         files=tuple(_files(sets, seen, bare)),

@@ -6,7 +6,8 @@ a complaint is unhealthy: nothing here is ever taken for well because it could n
 
     {"at": 1763940000.1,
      "voters":    {"kafka1": {"conf": "…", "mntr": "…"}},      four-letter words' answers
-     "registry":  {"nodes": {"/brokers/ids/1": {…}, "/controller": {…}, "/cluster/id": {…}}},
+     "registry":  {"nodes": {"/brokers/ids/1": {…}, "/controller": {…}, "/cluster/id": {…},
+                           "/standfast/last-stand": {…}}},
      "brokers":   {"kafka1": {"brokers": {"1": "198.18.0.11:9092"}}},
      "topics":    {"topics": {"trades": {"partitions": [[leader, [replicas], [isr]], …],
                                          "settings": {…}, "own": {…}}},
@@ -33,6 +34,7 @@ from cluster.observed import (
     FileSeen,
     FolderSeen,
     GroupSeen,
+    LastStand,
     Listener,
     MachineSeen,
     OverridesSeen,
@@ -51,6 +53,7 @@ from cluster.render import FileSet
 Answer = Mapping[str, Any]
 T = TypeVar("T")
 DATA = "/var/lib/kafka/data"
+LAST_STAND = "/standfast/last-stand"  # in ZooKeeper: the guardians' record
 UNIT = {
     "ActiveState", "SubState", "UnitFileState", "MainPID", "NeedDaemonReload", "LoadState",
     "NRestarts", "ActiveEnterTimestampMonotonic", "Result",
@@ -114,7 +117,17 @@ def _registry(answer: Answer) -> Registry:
         if path.startswith("/brokers/ids/")
     }
     identity, controller = nodes.get("/cluster/id") or {}, nodes.get("/controller") or {}
-    return Registry(brokers, identity.get("id"), controller.get("brokerid"))
+    return Registry(
+        brokers,
+        identity.get("id"),
+        controller.get("brokerid"),
+        last_stand=last_stand(nodes.get(LAST_STAND)),
+    )
+
+
+def last_stand(record: Mapping[str, Any] | None) -> LastStand | None:
+    """A guardian's record, None where there is none. Raises KeyError, TypeError, ValueError."""
+    return LastStand(int(record["survivor"]), float(record["since"])) if record else None
 
 
 def broker(answer: Answer) -> BrokerSeen:
@@ -254,6 +267,7 @@ def machine(answer: Answer) -> MachineSeen:
             "whole": frozenset(answer["whole"]),
             "sysctl": {name: Sysctl(**s) for name, s in answer["sysctl"].items()},
             "journal": tuple(dict(entry.items()) for entry in answer.get("journal", ())),
+            "last_stand": last_stand(answer.get("last_stand")),
         }
     )
 

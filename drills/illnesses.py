@@ -26,7 +26,7 @@ TOPIC = "trades"
 COLLECTOR = "consumer-collector.service"
 BALLAST = "/var/lib/kafka/ballast"
 ROOM = 60_000_000  # bytes that a full disk has left: the lab's must live through it
-ALONE = {"min.insync.replicas": "1", "flush.messages": "1"}
+GUARDIAN = "standfast-guardian.service"
 
 
 @dataclass(frozen=True)
@@ -116,30 +116,25 @@ def machine_dead(it: Patient) -> Iterator[Shown]:
 
 @contextmanager
 def two_machines_dead(it: Patient) -> Iterator[Shown]:
-    """kafka2 and kafka3 died at once; the witnesses keep ZooKeeper's quorum."""
-    with _dead(it, "kafka2", "kafka3"):
+    """kafka2 and kafka3 died at once, and no guardian runs; the witnesses keep a quorum."""
+    with _stopped(GUARDIAN, *it.cluster.hosts), _dead(it, "kafka2", "kafka3"):
         yield lambda seen: gone(seen, 2, 3) and not seen.registry.complaint
 
 
 @contextmanager
 def last_stand(it: Patient) -> Iterator[Shown]:
-    """As two machines dead, and kafka1 takes writes alone: min ISR lowered to 1."""
-    topics = it.well.topics.topics
-    had = {t: {n: topics[t].own[n] for n in ALONE if n in topics[t].own} for t in topics}
+    """As two machines dead, and kafka1's guardian lets it take writes alone."""
     with _dead(it, "kafka2", "kafka3"):
-        try:
-            _configure(it, dict.fromkeys(had, ALONE))
-            yield (
-                lambda seen: (
-                    gone(seen, 2, 3)
-                    and all(
-                        t.settings.get("min.insync.replicas") == "1"
-                        for t in seen.topics.topics.values()
-                    )
+        yield (
+            lambda seen: (
+                gone(seen, 2, 3)
+                and seen.registry.last_stand is not None
+                and all(
+                    t.settings.get("min.insync.replicas") == "1"
+                    for t in seen.topics.topics.values()
                 )
             )
-        finally:
-            _configure(it, {topic: dict.fromkeys(ALONE) | own for topic, own in had.items()})
+        )
 
 
 @contextmanager
@@ -151,8 +146,10 @@ def all_down(it: Patient) -> Iterator[Shown]:
 
 @contextmanager
 def under_min_isr(it: Patient) -> Iterator[Shown]:
-    """The brokers of kafka2 and kafka3 are stopped: nothing has the two copies that it needs."""
-    with _stopped("kafka.service", "kafka2", "kafka3"):
+    """The brokers of kafka2 and kafka3 are stopped, and no guardian runs: nothing has the two
+    copies that it needs.
+    """
+    with _stopped(GUARDIAN, *it.cluster.hosts), _stopped("kafka.service", "kafka2", "kafka3"):
         yield lambda seen: gone(seen, 2, 3)
 
 
@@ -285,20 +282,6 @@ def _send(cluster: Cluster, count: int = 60) -> None:
         producer.produce(TOPIC, key=key, value=value)
     if left := producer.flush(30):
         raise OSError(f"{left} of {count} records to {TOPIC} were not acknowledged within 30 s")
-
-
-def _configure(it: Patient, wanted: Mapping[str, Mapping[str, str | None]]) -> None:
-    """Set (None: take away) settings of topics."""
-    lines = []
-    for topic, settings in wanted.items():
-        tool = f'kafka-configs.sh --bootstrap-server "$KAFKA" --alter --topic {topic}'
-        add = ",".join(f"{name}={value}" for name, value in settings.items() if value is not None)
-        take = ",".join(name for name, value in settings.items() if value is None)
-        lines.append(
-            f"{tool}{f' --add-config {add}' if add else ''}"
-            f"{f' --delete-config {take}' if take else ''}"
-        )
-    it.tool("kafka1", " && ".join(lines))
 
 
 def _reassign(it: Patient, wanted: Mapping[str, list[list[int]]]) -> None:

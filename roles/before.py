@@ -14,6 +14,7 @@ import roles
 from cluster.observed import MachineSeen, Registry, Snapshot, TopicsSeen
 from cluster.refused import refusals
 from cluster.render import FileSet
+from cluster.stand import refusal, seen_by
 from cluster.steps import Step, steps
 from connect import cluster
 from roles.sets.facts import read
@@ -21,14 +22,20 @@ from roles.topics.facts import differences
 
 
 def refuse() -> None:
-    """Stop before anything is changed where data, running servers or topics forbid it."""
+    """Stop before anything is changed where data, running servers or topics forbid it, or a last
+    stand does.
+    """
     if not _is_first():
         return
     machines = _machines()
     topics = json.loads(differences(inventory.get_group("kafka")[0]) or "[]")
-    found = refusals(cluster(), _sets(machines), machines, topics)
+    stand = seen_by(machines.values())
+    found = [
+        *([refusal(cluster(), stand)] if stand else []),
+        *refusals(cluster(), _sets(machines), machines, topics),
+    ]
     if found:
-        lines = "".join(f"\n  {refusal}" for refusal in found)
+        lines = "".join(f"\n  {one}" for one in found)
         raise DeployError(f"refused, and no host was changed:{lines}\n  fab plan shows all of it")
 
 

@@ -21,6 +21,7 @@ from typing import Any
 
 SETS = Path("/etc/standfast")
 JOURNAL = Path("/var/lib/standfast/roll.jsonl")
+LAST_STAND = "/run/standfast/guardian/last-stand.json"
 LATEST = 40  # entries of the journal
 CAP_SYS_RESOURCE = 24
 
@@ -223,6 +224,14 @@ def journal() -> list[Any]:
     return found
 
 
+def last_stand() -> Any:
+    """What this host's guardian sees of a last stand; None where it sees none."""
+    try:
+        return json.loads(text(LAST_STAND) or "null")
+    except ValueError:
+        return None  # it is being written just now
+
+
 def main() -> None:
     """Look at what argv[1] asks, and print it."""
     asked = json.loads(sys.argv[1])
@@ -253,6 +262,7 @@ def main() -> None:
         "can_synchronise": not container or container == "none",
         "monotonic": time.monotonic(),
         "journal": journal(),
+        "last_stand": last_stand(),
     }
     print(json.dumps(seen))
 

@@ -20,6 +20,7 @@ from cluster.model import UNITS, Cluster
 from cluster.observed import Snapshot
 from cluster.render import FileSet
 from cluster.snapshot import snapshot
+from cluster.stand import last_stand, refusal
 from tasks import ask, rendered
 from tasks.golive import EVERY, Stepper, Stopped
 from tasks.journal import Journal, durations
@@ -125,7 +126,11 @@ class Roll:
         return self.last
 
     def refuse(self, seen: Snapshot) -> None:
-        """End where the inventory asks for something else than a deploy staged."""
+        """End where the inventory asks for something else than a deploy staged, and while a last
+        stand goes on.
+        """
+        if stand := last_stand(seen):
+            connect.die(f"roll: refused: {refusal(self.cluster, stand)}")
         missing = not_staged(self.sets, seen)
         if missing:
             shown = _names_of(missing)

@@ -41,6 +41,7 @@ SESSION = 3.0  # seconds; a server that died silently is left after two thirds o
 TOO_LATE = 2.0  # seconds after which what a look showed is no ground for an action
 CHUNK = 200  # topics in one transaction: far below ZooKeeper's limit of 1 MB
 HOURLY = 3600.0
+QUIET = 15.0  # seconds without ZooKeeper that are not worth a line: it boots, or elects
 
 
 class Unknown(Exception):
@@ -50,7 +51,7 @@ class Unknown(Exception):
 @dataclass(frozen=True)
 class Config:
     """guardian.toml. `brokers` are all of the cluster, by id as "host:port"; `flush`: whether every
-    broker flushes each record anyway.
+    broker flushes each record anyway; `shown` is a file that is there while a last stand lasts.
     """
 
     broker_id: int
@@ -60,6 +61,7 @@ class Config:
     flush: bool
     data: Path
     journal: Path
+    shown: Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,6 +94,7 @@ def read(path: Path) -> Config:
             flush=bool(content["flush"]),
             data=Path(content["data"]),
             journal=Path(content["journal"]),
+            shown=Path(content["shown"]),
         )
     except OSError as error:
         raise UserError(str(path), f"cannot be read: {error.strerror}") from error
@@ -108,8 +111,9 @@ class Guardian:
         self.config = config
         self.registry = Registry(client)
         self._since: float | None = None  # monotonic, since when every look showed it alone
-        self._looked = 0.0
+        self._looked = time.monotonic()
         self._saying = Sparing(HOURLY)
+        self._shown: Record | None = None
         self._pool = ThreadPoolExecutor(max(1, len(config.brokers) - 1))
 
     def watch(self, stop: Stop) -> None:
@@ -123,7 +127,8 @@ class Guardian:
             except Unknown as unknown:
                 self._since = None
                 status = f"ZooKeeper does not say who lives: {unknown}"
-                if self._saying.now("zookeeper", "away"):
+                lasted = began - self._looked
+                if lasted > QUIET and self._saying.now("zookeeper", "away"):
                     say(f"guardian: {status}", 4)
             else:
                 self._saying.over("zookeeper")
@@ -137,6 +142,7 @@ class Guardian:
         if began - self._looked > EVERY + 2 * PATIENCE:
             self._since = None  # it stood still itself: what was before proves nothing
         seen = self.registry.look(self.config.broker_id, self._ask_others)
+        self._show(seen.record)
         now = time.monotonic()
         self._looked = now
         if not alone(self.config.broker_id, seen):
@@ -183,12 +189,29 @@ class Guardian:
         self._note(action)
 
     def _remind(self, action: Action) -> None:
-        """It lasts: said now and then; which partitions it waits for whenever that changes."""
-        if self._saying.now("hold", "lower"):
+        """It lasts: said every hour, and whenever there are other partitions that it waits for."""
+        if self._since is not None and self._saying.now("hold", "lower"):
             say(f"alarm last-stand: it lasts; {action.why}", 2)
         waiting = ", ".join(action.offline)
         if waiting and self._saying.now("waiting", waiting):
             say(f"guardian: {action.why}: {_some(action.offline)}", 4)
+
+    def _show(self, record: Record | None) -> None:
+        """The record as a file, for whoever looks at this host: a deploy must not begin now."""
+        if record == self._shown:
+            return
+        path = self.config.shown
+        try:
+            if record is None:
+                path.unlink(missing_ok=True)
+            else:
+                partial = path.with_name(path.name + ".new")
+                partial.write_bytes(record.dump())
+                partial.replace(path)
+            self._shown = record
+        except OSError as error:
+            if self._saying.now("file", "unwritten"):
+                say(f"guardian: {path}: {error.strerror}", 4)
 
     def _note(self, action: Action) -> None:
         """A line of its journal, on the disk before anything else happens."""
