@@ -9,6 +9,7 @@ from cluster.model import Cluster
 from cluster.observed import LastStand, MachineSeen, Snapshot
 from cluster.refused import Refusal
 
+LAST_STAND = "last stand"
 WHY = (
     "one disk holds the only copy of what is written now, and the topics' min.insync.replicas and "
     "flush.messages are the guardian's until every partition has two copies in sync"
@@ -32,7 +33,7 @@ def refusal(cluster: Cluster, stand: LastStand) -> Refusal:
     """Why nothing is changed now."""
     since = time.strftime("%Y-%m-%d %H:%M", time.localtime(stand.since))
     now = f"{survivor(cluster, stand)} since {since}"
-    return Refusal((), "last stand", now, "over", WHY, INSTEAD)
+    return Refusal((), LAST_STAND, now, "over", WHY, INSTEAD)
 
 
 def survivor(cluster: Cluster, stand: LastStand) -> str:

@@ -16,12 +16,12 @@ from types import FrameType
 
 import connect
 from cluster.model import Cluster
-from drills import deploys, hosts
+from drills import deploys, hosts, rolls
 from drills.closing import closing_table, try_next
 from drills.outside import outside
 from drills.result import Result
 from drills.screen import Screen
-from drills.stream import Stream
+from drills.stream import Stream, now
 from drills.wait import NotYet, Overdue, wait_until
 from drills.watch import Watch
 from lab.machine import Lab, LabError
@@ -97,9 +97,11 @@ def deploy(screen: Screen, cluster: Cluster) -> None:
         done = deploys.followed(cluster.path, log, at)
         if done.code:
             raise Failed(f"the deploy: {_last_words(log)}")
-    stale = {line.split()[1] for line in done.text.splitlines() if " is stale: " in line}
-    if stale:
-        screen.say(f"not what the inventory asks for until a roll: {', '.join(sorted(stale))}")
+    if " is stale: " in done.text:
+        with screen.doing("Making live what was staged: fab roll"):
+            rolled = rolls.roll(cluster.path)
+        if rolled.code:
+            raise Failed(f"the roll: {rolled.text.strip().splitlines()[-1]}")
 
 
 def _last_words(log: Path) -> str:
@@ -119,6 +121,7 @@ class Demo:
         folder = FOLDER / time.strftime("%Y%m%d-%H%M%S")
         self.stream = Stream(cluster, folder, topic=TOPIC, rate=RATE, name="demo")
         self.killed: list[str] = []  # machines that are off by our hand
+        self.struck = 0  # when the last of them was
         names = list(self.stream.collectors)
         self.watch = Watch(cluster, self.lab, self.stream.seen, names, TOPIC)
         self.collector = names[0]
@@ -152,7 +155,7 @@ class Demo:
             self.steadily()
             self.kill_broker()
             self.steadily()
-            self.kill_machine()
+            self.climb()
             say("the feed stops: is every record that was acknowledged in every sink?")
             if not self.stream.stop():
                 raise Failed(f"the feed did not end well: see {self.stream.folder / 'feed.log'}")
@@ -185,29 +188,57 @@ class Demo:
         self.kill(host, "kafka.service", "broker's kill -9 (the controller)")
         self.screen.say(f"it is back, every replica in sync again ({self.felt()})", "green")
 
-    def kill_machine(self) -> None:
-        """A machine's silent death, the controller's again; and its return."""
+    def climb(self) -> None:
+        """One machine, the second, the third with the power; and all of them back."""
         host = self.controller()
-        self.screen.say(
-            f"{host} dies: its cable first, then every process at once. It says nothing to anybody",
-            "bold yellow",
-        )
-        with self.stream.fault("machine's silent death (the controller)"):
-            self.killed.append(host)
-            with outside():
-                self.lab.kill(host)
-            self.stream.flows(60)
-            self.screen.say("the others lead every partition: the stream goes on", "green")
-            self.stream.caught_up(90)
-        self.screen.say(f"and read what its consumers read ({self.felt()})", "green")
+        self.die(host, f"{host} dies: its cable first, then every process at once. It says nothing")
+        self.lives_on("machine's silent death (the controller)", "the others lead every partition")
         self.steadily()
-        self.screen.say(f"{host} is switched on again", "bold yellow")
-        with self.stream.fault("machine's return"):
+        host = self.controller()
+        (last,) = set(self.cluster.hosts) - {*self.killed, host}
+        self.die(host, f"{host} dies as well. Nothing may be written now: {last} is alone")
+        self.lives_on("second machine's silent death", f"{last}'s guardian lets it write alone")
+        self.steadily()
+        self.screen.say(f"the power of {last} is cut, with all three off now", "bold yellow")
+        self.killed.append(last)
+        with outside():
+            self.lab.cut(last)
+        self.screen.say("nobody is left. What was acknowledged lies on the disks", "yellow")
+        self.power_on()
+
+    def die(self, host: str, words: str) -> None:
+        """A machine's silent death."""
+        self.screen.say(words, "bold yellow")
+        self.struck = now()
+        self.killed.append(host)
+        with outside():
+            self.lab.kill(host)
+
+    def lives_on(self, name: str, words: str) -> None:
+        """Wait until the stream goes on, and note what the fault cost it."""
+        with self.stream.fault(name, self.struck):
+            self.stream.flows(60)
+            self.screen.say(f"{words}: the stream goes on", "green")
+            self.stream.caught_up(90)
+        self.screen.say(f"and what is left reads on ({self.felt()})", "green")
+
+    def power_on(self) -> None:
+        """Every machine on again; what counts is the time from when they can be logged in to."""
+        self.screen.say("all three are switched on again", "bold yellow")
+
+        def boot(host: str) -> None:
             with outside():
                 self.lab.boot(host)
-            self.stream.healthy(150)
-            self.killed.remove(host)
-        self.screen.say(f"every replica is in sync again ({self.felt()})", "green")
+
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(boot, self.killed))
+        at = now()
+        with self.stream.fault("all three powered on again, after sshd answers", at, since=True):
+            self.stream.flows(120)
+            self.screen.say("the stream goes on", "green")
+        self.stream.healthy(180)
+        self.killed.clear()
+        self.screen.say("every replica is in sync again, and min ISR is what it was", "green")
 
     def kill(self, host: str, unit: str, name: str) -> None:
         """kill -9 of a service, and wait until all is well again."""

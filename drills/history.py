@@ -100,6 +100,15 @@ class History:
             begin = starts[-1]
         return pause(self.at, begin, end)
 
+    def since(self, begin: int) -> Pause:
+        """How long it took from `begin` to the first acknowledgement of each partition."""
+        first = {
+            p: (series[found] - begin) / 1000
+            for p, series in sorted(self.at.items())
+            if (found := bisect_right(series, begin)) < len(series)
+        }
+        return Pause(min(first.values(), default=0.0), first)
+
     def slowest_between(self, begin: int, end: int) -> float:
         """The slowest acknowledgement of those under way between two times."""
         first = bisect_left(self._ended, begin)

@@ -175,12 +175,14 @@ class Stream:
     # --- what befalls it ---
 
     @contextmanager
-    def fault(self, name: str) -> Iterator[None]:
+    def fault(self, name: str, at: int | None = None, since: bool = False) -> Iterator[None]:
         """What is done inside is a fault of this name, until all is well again: that is inside too.
 
-        It is noted when it ends, however it ends, with the pause of the acknowledgements.
+        It is noted when it ends, however it ends, with the pause of the acknowledgements: around
+        `at` (Unix ms, when it struck; default: now), or where nothing had been acknowledged for
+        long, `since` then.
         """
-        at = now()
+        at = at or now()
         try:
             yield
         finally:
@@ -188,7 +190,8 @@ class Stream:
                 self.refresh()
             until = now()
             slowest = self.history.slowest_between(at, until)
-            self.faults.append(Fault(name, at, until, self.history.pause(at, until), slowest))
+            pause = self.history.since(at) if since else self.history.pause(at, until)
+            self.faults.append(Fault(name, at, until, pause, slowest))
 
     def flows(self, seconds: float = 30, since: int | None = None) -> None:
         """Wait until records of every partition were acknowledged after `since` (default: now)."""
