@@ -124,6 +124,7 @@ class Stepper:
         self.view.at(step, "waits until it is well", self.wait)
         wanted = IN_A_ROW.get(step.service, CONSUMER_IN_A_ROW)
         row, restarts, answered = 0, "", began
+        fewest: int | None = None  # a process that is not restarted now may have crashed long ago
         first: Snapshot | None = None  # a look when its process was new, to see consumers go on
         while True:
             looked = time.monotonic()
@@ -137,6 +138,9 @@ class Stepper:
             now = machine.units.get(step.unit, {}).get("NRestarts", "") if machine else ""
             row = row + 1 if not own and not rest and restarts in ("", now) else 0
             restarts = now
+            if now.isdigit():
+                fewest = min(int(now), int(now) if fewest is None else fewest)
+            crashes = int(now) - fewest if now.isdigit() and fewest is not None else 0
             if row >= wanted:
                 return
             if not own and rest and step.service == "kafka":
@@ -146,8 +150,8 @@ class Stepper:
             passed = time.monotonic() - began
             if machine is None and looked - answered > GONE:
                 raise Stopped(f"{step.host} does not answer any more", own)
-            if own and now.isdigit() and int(now) >= CRASHES:
-                raise Unwell(f"{step.name} does not stay up: started again {now} times", own)
+            if own and crashes >= CRASHES:
+                raise Unwell(f"{step.name} does not stay up: started again {crashes} times", own)
             if passed > self.wait:
                 within = f"within {self.wait:.0f} s"
                 if own:
