@@ -152,14 +152,19 @@ class _Renderer:
         return self.set_of(
             "zookeeper", "zookeeper", "zookeeper.properties", "logback.xml", "zookeeper.service",
             machine=machine, settings=settings.zookeeper_settings(self.cluster, machine),
+            others=",".join(
+                f"{v.address}:{self.cluster.ports.zookeeper}"
+                for v in self.cluster.voters.values() if v.name != machine.name
+            ),
         )  # fmt: skip
 
     def kafka(self, machine: Host) -> FileSet:
         port = self.cluster.ports.zookeeper
         others = [v for v in self.cluster.voters.values() if v.name != machine.name]
+        rows = settings.broker_settings(self.cluster, machine)
         return self.set_of(
             "kafka", "kafka", "server.properties", "log4j.properties", "kafka.service",
-            machine=machine, settings=settings.broker_settings(self.cluster, machine),
+            machine=machine, settings=rows, flush=_flushes(rows),
             # Its own ZooKeeper first: the nearest answer is the fastest.
             zookeepers=",".join(f"{v.address}:{port}" for v in [machine, *others]),
         )  # fmt: skip
@@ -187,13 +192,13 @@ class _Renderer:
 
     def guardian(self, machine: Host) -> FileSet:
         cluster, port = self.cluster, self.cluster.ports.zookeeper
-        broker = {s.name: s.value for s in settings.broker_settings(cluster, machine)}
+        rows = settings.broker_settings(cluster, machine)
         others = [v for v in cluster.voters.values() if v.name != machine.name]
         return self.set_of(
             "guardian", "kafka", "guardian.toml", "standfast-guardian.service",
             machine=machine, zookeepers=[f"{v.address}:{port}" for v in [machine, *others]],
-            min_isr=broker["min.insync.replicas"],
-            flush=broker.get("log.flush.interval.messages") == "1",
+            min_isr=next(row.value for row in rows if row.name == "min.insync.replicas"),
+            flush=_flushes(rows),
         )  # fmt: skip
 
     def consumer(self, machine: Host, consumer: Collector | Script) -> FileSet:
@@ -248,6 +253,11 @@ def environment() -> Environment:
     env.filters["toml"] = json.dumps  # lists of strings and of numbers are the same text in both
     env.filters["groupby_in_order"] = _by_section
     return env
+
+
+def _flushes(rows: Iterable[settings.Setting]) -> bool:
+    """Whether a broker flushes each record before it acknowledges it."""
+    return any(r.name == "log.flush.interval.messages" and r.value == "1" for r in rows)
 
 
 def _unit_link(unit: str | None) -> dict[str, str]:

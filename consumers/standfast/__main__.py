@@ -25,6 +25,7 @@ SUBCOMMANDS = {
     "probe": "standfast.probe",
     "deregister": "standfast.deregister",
     "guardian": "standfast.guardian",
+    "gate": "standfast.gate",
     "topics": "standfast.topics",
     "wait": "standfast.wait",
 }
@@ -38,6 +39,7 @@ usage: standfast SUBCOMMAND …        (standfast SUBCOMMAND --help says more)
   topics      check topics, or create and alter them
   wait        wait until this host's Kafka or ZooKeeper is ready
   probe       watch this host's servers, and end one that hangs
+  gate        keep a server from starting on a damaged copy
   guardian    let the last broker alive take writes alone, and end that again
   deregister  take a dead broker's registration out of ZooKeeper
 

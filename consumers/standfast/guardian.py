@@ -23,10 +23,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from standfast import clients, questions
+from standfast import clients, questions, registered
 from standfast.errors import UserError
 from standfast.laststand import Action, Record, Sight, Topic, alone, changed, decide
-from standfast.supervision import Sparing, Stop, Watchdog, notify, say
+from standfast.supervision import Sparing, Stop, Watchdog, alarm, notify, say
 
 if TYPE_CHECKING:
     import argparse
@@ -179,19 +179,19 @@ class Guardian:
 
     def _tell(self, action: Action) -> None:
         if action.do == "lower":
-            say(f"alarm last-stand: {action.why}, on {len(action.topics)} topics", 2)
+            alarm("last-stand", f"{action.why}, on {len(action.topics)} topics")
             self._saying.now("hold", "lower")
         else:
             say(f"guardian: {action.why}", 4)
             self._saying.over("hold")
         if action.offline:
-            say(f"alarm offline: {sentence(action)}", 2)
+            alarm("offline", sentence(action))
         self._note(action)
 
     def _remind(self, action: Action) -> None:
         """It lasts: said every hour, and whenever there are other partitions that it waits for."""
         if self._since is not None and self._saying.now("hold", "lower"):
-            say(f"alarm last-stand: it lasts; {action.why}", 2)
+            alarm("last-stand", f"it lasts; {action.why}")
         waiting = ", ".join(action.offline)
         if waiting and self._saying.now("waiting", waiting):
             say(f"guardian: {action.why}: {_some(action.offline)}", 4)
@@ -261,12 +261,12 @@ class Registry:
                 record, self._record = Record.load(data), stat.version
             except NoNodeError:
                 record, self._record = None, None
-            registered = frozenset(map(int, ids))
-            if registered != {me} and record is None:
-                return Sight(registered)
-            answering = ask_others() if registered == {me} else frozenset()
-            return Sight(registered, answering, record, self._topics())
-        except _errors() as error:
+            alive = frozenset(map(int, ids))
+            if alive != {me} and record is None:
+                return Sight(alive)
+            answering = ask_others() if alive == {me} else frozenset()
+            return Sight(alive, answering, record, self._topics())
+        except registered.errors() as error:
             raise Unknown(_words(error)) from error
 
     def apply(self, action: Action) -> None:
@@ -290,7 +290,7 @@ class Registry:
                 answers = transaction.commit()
                 if wrong := next((a for a in answers if isinstance(a, KazooException)), None):
                     raise Unknown(f"somebody else changed it first ({wrong!r})")
-        except _errors() as error:
+        except registered.errors() as error:
             raise Unknown(_words(error)) from error
 
     def _put(self, transaction: Any, record: Record, first: bool) -> None:
@@ -313,35 +313,16 @@ class Registry:
         )
 
     def _topics(self) -> dict[str, Topic]:
-        client = self._client
-        names = client.get_children_async("/brokers/topics").get(timeout=PATIENCE)
-        configs = {n: client.get_async(f"/config/topics/{n}") for n in names}
-        plans = {n: client.get_async(f"/brokers/topics/{n}") for n in names}
-        states: dict[str, dict[int, Any]] = {}
-        for name, plan in plans.items():
-            numbers = json.loads(plan.get(timeout=PATIENCE)[0])["partitions"]
-            states[name] = {
-                int(n): client.get_async(f"/brokers/topics/{name}/partitions/{n}/state")
-                for n in numbers
-            }
         found = {}
-        for name in names:
-            data, stat = configs[name].get(timeout=PATIENCE)
+        partitions = registered.states(self._client, PATIENCE)
+        asked = {name: self._client.get_async(f"/config/topics/{name}") for name in partitions}
+        for name, states in partitions.items():
+            data, stat = asked[name].get(timeout=PATIENCE)
             content = json.loads(data)
             self._versions[name] = (content, stat.version)
-            isr = [_isr(states[name][number]) for number in sorted(states[name])]
-            found[name] = Topic({k: str(v) for k, v in content.get("config", {}).items()}, isr)
+            own = {key: str(value) for key, value in content.get("config", {}).items()}
+            found[name] = Topic(own, [states[number].isr for number in sorted(states)])
         return found
-
-
-def _isr(asked: Any) -> tuple[int, ...]:
-    """A partition's in-sync set; none where the controller has not given it a state yet."""
-    from kazoo.exceptions import NoNodeError
-
-    try:
-        return tuple(map(int, json.loads(asked.get(timeout=PATIENCE)[0])["isr"]))
-    except NoNodeError:
-        return ()
 
 
 def sync(data: Path) -> None:
@@ -358,7 +339,7 @@ def sync(data: Path) -> None:
         finally:
             os.close(folder)
     except OSError as error:
-        say(f"alarm last-stand: {data} could not be synced: {error.strerror}", 2)
+        alarm("last-stand", f"{data} could not be synced: {error.strerror}")
         return
     say(f"guardian: {data} is on the disk ({time.monotonic() - began:.1f} s)", 4)
 
@@ -383,14 +364,6 @@ def _chunks(changes: list[Any]) -> list[list[Any]]:
             yield part
 
     return list(parts())
-
-
-def _errors() -> tuple[type[BaseException], ...]:
-    from kazoo.exceptions import KazooException
-    from kazoo.handlers.threading import KazooTimeoutError
-
-    # ValueError, KeyError …: a node whose content is not Kafka's.
-    return (OSError, KazooException, KazooTimeoutError, ValueError, KeyError, TypeError)
 
 
 def _words(error: BaseException) -> str:

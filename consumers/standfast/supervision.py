@@ -143,6 +143,15 @@ class Sparing:
         self._said.pop(subject, None)
 
 
+def alarm(cause: str, sentence: str) -> None:
+    """An alarm: one line at priority crit, which the alert service hands on once an hour.
+
+    `cause` is a short key of what is wrong ("last-stand", "gate-kafka"): the same one is the same
+    alarm, whatever the sentence.
+    """
+    say(f"alarm {cause}: {sentence}", 2)
+
+
 def say(line: str, priority: int = 6) -> None:
     """One line to the journal. `priority` as in syslog: 2 critical, 3 error, 4 warning, 6 info.
 
