@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 from standfast import clients, questions, registered, zookeeperdata
 from standfast.copies import Data, Fault
-from standfast.supervision import alarm, say
+from standfast.supervision import Sparing, alarm, say
 
 if TYPE_CHECKING:
     import argparse
@@ -83,13 +83,14 @@ def kafka(args: argparse.Namespace, deadline: float) -> int:
         if isinstance(mine, str):
             say(f"gate: ZooKeeper does not say which copies are in sync ({mine}): no start yet", 4)
             return 1
-        data = Data(args.data)
+        data, saying = Data(args.data), Sparing(args.deadline)
         faults = _faults(data, mine, everything)
         while held := [fault for fault in faults if mine.in_sync.get(fault.partition)]:
             if time.monotonic() >= deadline:
                 alarm("gate-kafka", _refusal(args.broker_id, held))
                 return 1
-            say(f"gate: waits until others lead: {_some(held)}", 4)
+            if saying.now("held", _some(held)):
+                say(f"gate: waits until others lead: {_some(held)}", 4)
             time.sleep(EVERY)
             again = _asked(ask, deadline)
             mine = mine if isinstance(again, str) else again
@@ -162,6 +163,7 @@ def zookeeper(args: argparse.Namespace, deadline: float) -> int:
     if not why:
         return 0
     others = [other for other in args.others.split(",") if other]
+    say(f"gate: {why}: waits until the others serve without it", 4)
     while not quorum(others):
         if time.monotonic() >= deadline:
             alarm(
@@ -170,7 +172,6 @@ def zookeeper(args: argparse.Namespace, deadline: float) -> int:
                 "its data are put aside and it gets theirs",
             )
             return 1
-        say(f"gate: {why}: waits until the others serve without it", 4)
         time.sleep(EVERY)
     to = args.aside / time.strftime("%Y%m%dT%H%M%S")
     for place in dict.fromkeys(places):
