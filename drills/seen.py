@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from confluent_kafka import Consumer
 
 QUICK = 3.0  # seconds that one question may take
+OFFSETS = "__consumer_offsets"
+
+
+def java_hash(text: str) -> int:
+    """Java's String.hashCode without its sign, by which Kafka places a group's offsets."""
+    value = 0
+    for character in text:
+        value = (31 * value + ord(character)) & 0xFFFFFFFF
+    return abs(value - 2**32 if value >= 2**31 else value)
 
 
 @dataclass(frozen=True)
@@ -71,6 +80,20 @@ class Seen:
                         lagging[self._names[broker]] += 1
         alive = tuple(name for number, name in self._names.items() if number in found.brokers)
         return Brokers(alive, self._names.get(found.controller_id), leads, lagging, offline, astray)
+
+    def coordinator(self, group: str) -> str:
+        """The machine that coordinates a group; "" where its partition has no leader."""
+        from confluent_kafka import KafkaException
+
+        try:
+            found = self._admin.list_topics(OFFSETS, timeout=QUICK)
+        except KafkaException as error:
+            raise OSError(f"kafka: {error.args[0].str()}") from None
+        partitions = found.topics[OFFSETS].partitions
+        if not partitions:
+            return ""
+        leader = partitions[java_hash(group) % len(partitions)].leader
+        return self._names.get(leader, "")
 
     def holders(self, group: str, topic: str) -> dict[str, list[int]]:
         """The partitions of `topic` that each machine's member of `group` holds.

@@ -115,6 +115,13 @@ class Stream:
         except Overdue as error:
             raise Overdue(f"{error}: {self._last_words()}") from None
 
+    def ensure(self) -> None:
+        """Start the feed again where it ended by itself. Raises Overdue."""
+        if self._process is not None and self._process.poll() is not None:
+            self._process.communicate()
+            self._process = None
+            self.start(resume=True, seconds=60)
+
     def kill(self) -> None:
         """End the feed with SIGKILL."""
         assert self._process is not None
