@@ -100,8 +100,15 @@ def units(names: list[str], properties: Iterable[str]) -> dict[str, dict[str, st
     """systemd's properties of each unit."""
     asked = ",".join(sorted({"Id", *properties}))
     blocks = said("systemctl", "show", "-p", asked, *names).split("\n\n") if names else []
-    found = [pairs(block) for block in blocks]
-    return {block.get("Id", ""): block for block in found}
+    found = {}
+    for block in blocks:
+        shown: dict[str, str] = {}
+        for line in block.splitlines():
+            name, equals, value = line.partition("=")
+            if equals:  # one command a line: a unit may have several
+                shown[name] = f"{shown[name]} {value}" if name in shown else value
+        found[shown.get("Id", "")] = shown
+    return found
 
 
 def java(pid: int) -> str:

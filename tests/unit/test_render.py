@@ -86,7 +86,7 @@ def test_a_new_version_of_the_hosts_programs_restarts_no_broker(inventory: Path)
     cluster = load(inventory)
     before, after = sets_of(cluster, "kafka1"), sets_of(cluster, "kafka1", newer)
     changed = [n for n in before if before[n].fingerprint != after[n].fingerprint]
-    assert changed == ["probe", "collector", "archive", "large-trades"]
+    assert changed == ["probe", "guardian", "collector", "archive", "large-trades"]
 
 
 def test_the_fingerprint_does_not_depend_on_where_the_inventory_lies(

@@ -77,8 +77,10 @@ def shown(text: str) -> dict[str, str]:
         key = f"{name[:-3]}USec" if name.endswith("Sec") else name
         value = values[-1]
         if name.startswith("Exec"):
-            argv = " ".join(sorted(unitfile._expected(name, values)))
-            value = f"{{ path=/x ; argv[]={argv} ; ignore_errors=no ; pid=0 }}"
+            commands = sorted(unitfile._expected(name, values))
+            value = " ".join(
+                f"{{ path=/x ; argv[]={argv} ; ignore_errors=no ; pid=0 }}" for argv in commands
+            )
         elif name.endswith("Signal"):
             value = "9"
         elif name in unitfile.LISTS:
