@@ -56,8 +56,9 @@ test: lint unit ## everything: lint, unit tests, and the real thing on a new lab
 	@$(VENV)pytest -m "not drill" tests/lab --ignore tests/lab/test_lab_faults.py
 	@$(VENV)python -m lab down
 
-drills: dist lab-up ## what takes long: a roll through faults, on the lab
-	@$(VENV)pytest -m drill tests/lab
+drills: dist lab-up deploy ## hundreds of faults on the lab, and a roll: SEED=7, and HOURS=2 or FAULTS=200
+	@$(VENV)pytest -m drill tests/lab tests/drills
+	@$(VENV)python -m drills.run --seed $(or $(SEED),1) $(if $(HOURS),--hours $(HOURS)) $(if $(FAULTS),--faults $(FAULTS))
 
 unit: setup ## the unit tests: seconds, no root
 	@$(VENV)pytest -q tests/unit

@@ -12,15 +12,15 @@ LASTS = 8.0  # seconds for which a cut lasts that the stream need not survive
 TABLE = (
     "nft delete table inet drill 2>/dev/null; nft -f - <<'END'\n"
     "table inet drill {{\n"
-    "  chain in {{ type filter hook input priority 0; {into} }}\n"
-    "  chain out {{ type filter hook output priority 0; {out} }}\n"
+    "chain in {{\ntype filter hook input priority 0;\n{into}\n}}\n"
+    "chain out {{\ntype filter hook output priority 0;\n{out}\n}}\n"
     "}}\nEND"
 )
 
 
 def rules(into: Sequence[str], out: Sequence[str]) -> str:
     """The script that loads these rules on a host in place of an earlier fault's. Pure."""
-    return TABLE.format(into="; ".join(into), out="; ".join(out))
+    return TABLE.format(into="\n".join(into), out="\n".join(out))
 
 
 def between(addresses: Sequence[str], both: bool = True, odds: int = 100) -> str:

@@ -136,6 +136,33 @@ class Ground:
                 return name
         return ""
 
+    def lead_on_a_host(self) -> None:
+        """Where a witness leads ZooKeeper, let the witnesses rest until a host has taken it over.
+
+        The voter with the highest number wins, so that it mostly is a witness.
+        """
+        resting = list(self.cluster.witnesses)
+        if self.zookeeper_leader() not in resting:
+            return
+
+        def host_leads() -> bool:
+            return self.zookeeper_leader() in self.cluster.hosts
+
+        def all_serve() -> bool:
+            ports = self.cluster.ports
+            return all(
+                "Mode: " in connect.zookeeper_answer(f"{voter.address}:{ports.zookeeper}", "srvr")
+                for voter in self.cluster.voters.values()
+            )
+
+        try:
+            connect.each(resting, lambda name: self.run(name, "systemctl stop zookeeper", 60))
+            wait_until(host_leads, 30, "a host to lead ZooKeeper", every=0.5)
+        finally:
+            connect.each(resting, lambda name: self.run(name, "systemctl start zookeeper", 60))
+        wait_until(all_serve, 60, "every voter to serve", every=0.5)
+        self.flows(60)
+
     def coordinator(self, group: str) -> str:
         """The host that coordinates a group: the leader of its partition of the offsets' topic."""
         return self.stream.seen.coordinator(group)

@@ -196,6 +196,8 @@ def targets_of(it: Ground, planned: Planned) -> list[str]:
     targets = list(planned.targets)
     if not planned.aim:
         return targets
+    if planned.aim == "zookeeper leader":
+        it.lead_on_a_host()
     host = it.aims().get(planned.aim, "")
     if host not in it.cluster.hosts:
         return targets  # a witness leads: it is a target of other faults

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import logging
 import signal
 import sys
 import time
@@ -54,6 +55,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupted)
+    # A machine that dies under a question is no news here.
+    logging.getLogger("paramiko").setLevel(logging.CRITICAL)
     connect.begin("drills on")
     return Run(cluster, options.seed, options.rate, options.hours or 0).go(plan, _seconds(options))
 
