@@ -46,7 +46,11 @@ def longest_gap(times: Sequence[int], begin: int, end: int) -> float:
 
 def pause(times: Mapping[int, Sequence[int]], begin: int, end: int) -> Pause:
     """The pauses between `begin` and `end` of what happened at `times`, ascending by partition."""
-    everything = sorted(at for series in times.values() for at in series)
+    near = (
+        series[max(0, bisect_right(series, begin) - 1) : bisect_left(series, end) + 1]
+        for series in times.values()
+    )
+    everything = sorted(at for series in near for at in series)
     by_partition = {p: longest_gap(series, begin, end) for p, series in sorted(times.items())}
     return Pause(longest_gap(everything, begin, end), by_partition)
 

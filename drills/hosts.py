@@ -10,6 +10,7 @@ from typing import Any
 
 import connect
 
+ASKED = 180.0  # seconds that a sink of a million records may take to be looked through
 STORED = "/etc/standfast/{}/current/collector.toml"
 TIMES = """
 import json, pathlib, sys
@@ -68,7 +69,7 @@ def tally(host: str, collector: str, config: str = STORED) -> Mapping[str, Any]:
     path = config.format(collector)
     # As the consumers' own user: root would leave files beside the sink's that only root can open.
     inner = f"runuser -u standfast -- standfast tally {path}"
-    found: Mapping[str, Any] = json.loads(connect.run(host, _login(inner)))
+    found: Mapping[str, Any] = json.loads(connect.run(host, _login(inner), ASKED))
     return found
 
 
@@ -83,7 +84,7 @@ def stored_times(
         f"runuser -u standfast -- python3 -c {shlex.quote(TIMES)} {path} {feed}"
     )
     times: dict[int, list[int]] = {}
-    for partition, at in json.loads(connect.run(host, _login(inner))):
+    for partition, at in json.loads(connect.run(host, _login(inner), ASKED)):
         times.setdefault(partition, []).append(at)
     return times
 

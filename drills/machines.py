@@ -115,6 +115,7 @@ def _at_once(it: Ground, kind: str, targets: list[str], end: End, gap: float) ->
         strike()
         it.flows(90)
         entry.until = now()
+        it.stream.caught_up(90)
     return None
 
 
@@ -133,6 +134,7 @@ def _in_turn(it: Ground, kind: str, targets: list[str], end: End, gap: float) ->
                 entry.say(f"after {', '.join(targets[: number - 1])}")
             it.flows(90)
             entry.until = now()
+            it.stream.caught_up(90)  # the consumers' takeover is not to meet the next death
         time.sleep(gap)  # the fault: so long nothing else happens
 
 

@@ -1,0 +1,48 @@
+"""A consumer as most tutorials write it: latest, automatic commits. The control that must lose.
+
+    python -m drills.careless BOOTSTRAP TOPIC GROUP FILE
+
+Each record's sequence goes into FILE, a while after its offset was committed.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from standfast.records import record_of
+
+SLOWLY = 1.0  # seconds that its sink takes for a batch
+
+
+def main() -> None:
+    """Consume until killed."""
+    from standfast import clients
+
+    bootstrap, topic, group, file = sys.argv[1:]
+    consumer = clients.consumer(
+        {
+            "auto.offset.reset": "latest",
+            "enable.auto.commit": "true",
+            "auto.commit.interval.ms": "100",
+        },
+        bootstrap.split(","),
+        group_id=group,
+    )
+    consumer.subscribe([topic])
+    while True:
+        messages = [message for message in consumer.consume(200, 0.5) if not message.error()]
+        if not messages:
+            continue
+        with Path(file).with_suffix(".holds").open("w") as holds:
+            holds.write(str(len(messages)))
+        time.sleep(SLOWLY)
+        records = [record_of(message, topic) for message in messages]
+        with Path(file).open("a") as sink:
+            sink.write("".join(f"{r.feed} {r.sequence}\n" for r in records))
+        Path(file).with_suffix(".holds").unlink()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""Controls: clusters and clients that must lose data, and must be caught by the same judgement."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import connect
+from cluster.model import Cluster
+from drills.ground import Ground
+from drills.log import in_log
+from drills.outside import outside
+from drills.stream import Stream
+from drills.wait import wait_until
+from lab.machine import Lab
+from standfast.ledger import Ledger, read_ledger
+from standfast.ranges import Ranges
+from standfast.union import FeedTotal, Total, Verdict, judge
+
+NEVER = str(2**63 - 1)
+RATE = 300.0
+
+pytestmark = pytest.mark.usefixtures("deployed")
+
+
+@contextmanager
+def topic(name: str, replication: int, **settings: str) -> Iterator[str]:
+    """A topic of its own, for as long as the control takes."""
+    from confluent_kafka.admin import NewTopic
+
+    admin = connect.admin()
+    config = {key.replace("_", "."): value for key, value in settings.items()}
+    made = NewTopic(name, num_partitions=3, replication_factor=replication, config=config)
+    for future in admin.delete_topics([name]).values():
+        future.exception(15)  # there mostly is none
+    wait_until(lambda: name not in admin.list_topics(timeout=5).topics, 30, f"{name} to be gone")
+    for future in admin.create_topics([made]).values():
+        future.result(15)
+    try:
+        yield name
+    finally:
+        for future in admin.delete_topics([name]).values():
+            future.result(30)
+
+
+def judged(found: FeedTotal, ledger: Ledger) -> Verdict:
+    """What the drills and the demo judge by."""
+    return judge(Total(feeds={ledger.feed: found}), ledger)
+
+
+def send(cluster: Cluster, folder: Path, name: str, records: int) -> Stream:
+    """A feed that has everything acknowledged, and has ended."""
+    stream = Stream(cluster, folder, topic=name, rate=RATE, name="control")
+    stream.start(seconds=60)
+    wait_until(lambda: stream.acknowledged > records, 60, f"{records} acknowledgements")
+    assert stream.stop()
+    return stream
+
+
+def whole(cluster: Cluster, lab: Lab, stream: Stream, folder: Path) -> None:
+    """The lab as it was."""
+    it = Ground(cluster, lab, stream, folder / "faults.jsonl", print)
+    assert not it.heal()
+    it.in_sync(180)
+
+
+def test_a_power_cut_on_all_three_without_flushing_is_caught_losing_records(
+    cluster: Cluster, lab: Lab, tmp_path: Path
+) -> None:
+    with topic("control-unflushed", 3, flush_messages=NEVER, min_insync_replicas="2") as name:
+        stream = send(cluster, tmp_path, name, 600)
+        try:
+            with outside():
+                lab.cut(*cluster.hosts)
+        finally:
+            whole(cluster, lab, stream, tmp_path)
+        ledger = read_ledger(stream.ledger)
+        verdict = judged(in_log(name, ledger.feed), ledger)
+        assert verdict.missing, "nothing was lost: this power cut cuts nothing"
+
+
+def test_the_same_power_cut_with_flushing_loses_nothing(
+    cluster: Cluster, lab: Lab, tmp_path: Path
+) -> None:
+    with topic("control-flushed", 3, flush_messages="1", min_insync_replicas="2") as name:
+        stream = send(cluster, tmp_path, name, 600)
+        try:
+            with outside():
+                lab.cut(*cluster.hosts)
+        finally:
+            whole(cluster, lab, stream, tmp_path)
+        ledger = read_ledger(stream.ledger)
+        verdict = judged(in_log(name, ledger.feed), ledger)
+        assert verdict.good
+        assert verdict.stored == verdict.acknowledged > 600
+
+
+@pytest.mark.drill
+def test_a_machines_death_with_one_replica_is_caught_losing_records(
+    cluster: Cluster, lab: Lab, tmp_path: Path
+) -> None:
+    host = list(cluster.hosts)[1]
+    with topic("control-single", 1, min_insync_replicas="1") as name:
+        stream = send(cluster, tmp_path, name, 600)
+        ledger = read_ledger(stream.ledger)
+        assert judged(in_log(name, ledger.feed), ledger).good, "lost before anything happened"
+        try:
+            with outside():
+                lab.kill(host)
+            verdict = judged(in_log(name, ledger.feed, seconds=40), ledger)
+        finally:
+            whole(cluster, lab, stream, tmp_path)
+        assert verdict.missing, f"{host} died with the only copy, and nothing is missing"
+
+
+def test_a_consumer_with_latest_and_automatic_commits_is_caught_missing_records(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    """Killed while it holds a batch whose offsets are committed, and started again."""
+    sink = tmp_path / "sink"
+    sink.touch()
+    command = [sys.executable, "-m", "drills.careless", cluster.bootstrap]
+    with topic("control-careless", 3, min_insync_replicas="2") as name:
+        stream = Stream(cluster, tmp_path, topic=name, rate=RATE, name="control")
+        stream.start(seconds=60)
+
+        def run() -> subprocess.Popen[bytes]:
+            words = [*command, name, "control-careless", str(sink)]
+            return subprocess.Popen(words, cwd=connect.ROOT)
+
+        consumer = run()
+        try:
+            wait_until(lambda: sink.stat().st_size, 60, "the consumer to store something")
+            holds = sink.with_suffix(".holds")
+            wait_until(lambda: _age(holds) > 0.5, 30, "it to hold a batch for a while", every=0.02)
+            consumer.send_signal(signal.SIGKILL)
+            consumer.wait(10)
+            consumer = run()
+            stored = sink.stat().st_size
+            wait_until(lambda: sink.stat().st_size > stored, 90, "it to store something again")
+            assert stream.stop()
+            ledger = read_ledger(stream.ledger)
+            # It has read all that it will where it wrote nothing for several of its own batches.
+            wait_until(lambda: _age(sink) > 6, 60, "it to store all that it still reads")
+        finally:
+            consumer.kill()
+            consumer.wait(10)
+            stream.close()
+        rows = [line.split() for line in sink.read_text().splitlines()]
+        numbers = [int(number) for feed, number in rows if feed == ledger.feed]
+        verdict = judged(FeedTotal(sequences=Ranges.of(numbers)), ledger)
+        assert verdict.missing
+        assert judged(in_log(name, ledger.feed), ledger).good, "the log itself lost something"
+
+
+def _age(path: Path) -> float:
+    try:
+        return time.time() - path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
