@@ -34,7 +34,7 @@ from lab.machine import Lab
 FOLDER = connect.ROOT / "build" / "drills"
 RATE = 200.0  # records a second
 HOURLY = 200  # faults that two cores carry in an hour
-SEGMENT = 1_000_000  # bytes: closed segments must exist for one of them to be damaged
+SEGMENT = 300_000  # bytes: closed segments must exist for one of them to be damaged
 HEALTHY = 180.0  # seconds until all is well again, with nothing done to it any more
 
 
@@ -219,7 +219,8 @@ class Run:
         if recorder:
             self._tried("the recorder", recorder.stop)
         self._tried("the segments' size", lambda: self._small_segments(False))
-        self._say("comparing the replicas' logs and ZooKeeper's trees")
+        self._say("reading the log, comparing the replicas' logs and ZooKeeper's trees")
+        self._tried("the log", self._read_log)
         copies = self._tried("the copies", lambda: _module("copies").compare(self.cluster))
         if copies is not None:
             evidence.write(self.folder / "copies.json", copies)
@@ -231,7 +232,8 @@ class Run:
         self._run_json({"ended": now(), "problems": self.problems})
         verdict = self._tried("the judgement", lambda: _module("checker").judge(self.folder))
         if verdict is not None:
-            evidence.write(self.folder / "verdict.json", dict(verdict))
+            told = {**verdict, "good": verdict.good, "problems": verdict.problems}
+            evidence.write(self.folder / "verdict.json", told)
         report = self._tried("the report", lambda: _module("report").write(self.folder))
         return self._summary(verdict, result, report)
 
@@ -257,6 +259,9 @@ class Run:
         for entry, fault in zip(self.it.entries, self.stream.with_stored(*plain), strict=True):
             entry.stored = {name: round(p.worst, 3) for name, p in fault.stored.items()}
         self.it.rewrite()
+
+    def _read_log(self) -> None:
+        _module("readback").write(self.topic, self.stream.feed, self.folder)
 
     def _small_segments(self, small: bool) -> None:
         """Let the topic have closed segments soon, and as it was afterwards."""
