@@ -139,4 +139,10 @@ def last_resort(it: Ground) -> list[str]:
             gone = f"{ZOOKEEPER}/*/version-2" if service == "zookeeper" else f"{KAFKA}/*"
             it.run(host, f"systemctl stop {service}; rm -rf {gone}; systemctl start {service}", 120)
             done.append(f"{host}: {service} was {state}: its files were taken away by hand")
+    brokers = it.stream.seen.brokers()
+    for host, behind in brokers.lagging.items():
+        if behind and host in brokers.alive:
+            # A fetcher that gave a partition up takes it up again in a new process.
+            it.run(host, "systemctl kill -s KILL kafka")
+            done.append(f"{host}: {behind} replicas did not catch up: its broker was killed")
     return done

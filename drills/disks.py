@@ -11,7 +11,7 @@ from drills.stream import now
 from drills.wait import wait_until
 
 LASTS = 8.0  # seconds
-ROOM = 1_500_000  # bytes that a full disk has left
+ROOM = 100_000  # bytes that a full disk has left
 UNIT = "postgresql@15-main.service"
 FILL = (
     "free=$(df --output=avail -B1 / | tail -n 1); "

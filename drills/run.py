@@ -34,7 +34,9 @@ from lab.machine import Lab
 FOLDER = connect.ROOT / "build" / "drills"
 RATE = 200.0  # records a second
 HOURLY = 200  # faults that two cores carry in an hour
-SEGMENT = 300_000  # bytes: closed segments must exist for one of them to be damaged
+# Closed segments must exist for one of them to be damaged. A follower that begins anew appends what
+# it fetches as one piece: a segment may not be smaller than replica.fetch.max.bytes.
+SEGMENT = 1_200_000  # bytes
 HEALTHY = 180.0  # seconds until all is well again, with nothing done to it any more
 
 
