@@ -81,7 +81,7 @@ def with_power(it: Ground, planned: Planned) -> None:
             _damage(it, host, service, what, entry)
             entry.at = now()
             it.cut(*planned.targets)
-            it.boot([host], entry)
+            it.boot([host], entry, wait=False)
             answered = now()
 
             def waits() -> bool:

@@ -252,15 +252,18 @@ class Ground:
         with outside():
             self.lab.cut(*names)
 
-    def boot(self, names: Iterable[str], entry: Entry | None = None) -> int:
-        """Switch hosts on, all at once. Returns when (Unix ms) sshd answered on the last one."""
+    def boot(self, names: Iterable[str], entry: Entry | None = None, wait: bool = True) -> int:
+        """Switch hosts on, all at once. Returns when (Unix ms) sshd answered on the last one.
+
+        `wait` until their services are started: a start gate may hold one until others are there.
+        """
 
         def one(name: str) -> int:
             try:
                 with outside():
                     self.lab.boot(name)
             except LabError as error:
-                if "booted, but" not in str(error):
+                if not any(words in str(error) for words in ("booted, but", "had not ended")):
                     raise
                 if entry:
                     entry.say(str(error)[:300])
@@ -278,6 +281,12 @@ class Ground:
                     return
                 time.sleep(0.1)
 
+        if not wait:
+            for name in names:
+                threading.Thread(target=one, args=[name], daemon=True).start()
+            for name in names:
+                sshd(name)
+            return max(answered.values(), default=now())
         with ThreadPoolExecutor(2 * max(1, len(names))) as pool:
             looking = [pool.submit(sshd, name) for name in names]
             booting = [pool.submit(one, name) for name in names]
@@ -304,8 +313,7 @@ class Ground:
             except ILL as error:
                 problems.append(f"{what}: {error}")
 
-        for name in self.cluster.machines:
-            attempt(f"boot {name}", lambda name=name: self.boot([name]))
+        attempt("boot", lambda: self.boot(self.cluster.machines))
         answers = connect.each(self.cluster.machines, self._sweep)
         problems += [f"sweep {h}: {a}" for h, a in answers.items() if isinstance(a, OSError)]
         return problems
