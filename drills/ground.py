@@ -329,7 +329,7 @@ class Ground:
         names = " ".join(f"'{unit}'" for unit in units)
         self.run(
             host,
-            f"nft delete table inet drill 2>/dev/null; rm -f {BALLAST} /run/drill-clock; "
+            f"nft delete table inet drill 2>/dev/null; rm -f {BALLAST}; "
             "systemctl stop drill-hungry 2>/dev/null; "
             f"found=$(ls -d /run/systemd/system/*.d/{DROPIN} 2>/dev/null); "
             '[ -z "$found" ] || { rm -f $found; systemctl daemon-reload; }; '
