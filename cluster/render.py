@@ -186,6 +186,8 @@ class _Renderer:
         return self.set_of(
             "probe", "root", "probe.toml", "standfast-probe.service",
             machine=machine, witness=isinstance(machine, Witness),
+            # Its own restarts it does not see: it counts from its first look.
+            units=[unit for name, unit in cluster.units(machine.name).items() if name != "probe"],
             zookeeper_peers=[f"{v.address}:{ports.zookeeper}" for v in voters],
             kafka_peers=[f"{h.address}:{ports.kafka}" for h in brokers],
         )  # fmt: skip

@@ -18,7 +18,7 @@ from standfast.errors import Failure, UserError
 from standfast.positions import Positions
 from standfast.records import Record, record_of, unfit
 from standfast.sinks import Refused, Sink, TooSlow, Unavailable, Written
-from standfast.supervision import Sparing, Starts, Stop, Watchdog, notify, say
+from standfast.supervision import Sparing, Starts, Stop, Watchdog, alarm, notify, say
 from standfast.topicids import TopicIds
 
 if TYPE_CHECKING:
@@ -181,16 +181,19 @@ class Collector:
         """Add up, and raise the alarm for what should never be."""
         self.counts.update(new=written.new, seen=written.seen, repeats=written.repeats)
         for record in written.conflicts:
-            self.alarm(record, "came with another content than is stored: both are kept")
+            self.alarm(
+                "conflict", record, "came with another content than is stored: both are kept"
+            )
         for record in written.clashes:
             number = f"{record.feed} number {record.sequence}"
-            self.alarm(record, f"is {number}, which is stored with another content: both are kept")
+            what = f"is {number}, which is stored with another content: both are kept"
+            self.alarm("conflict", record, what)
 
-    def alarm(self, record: Record, what: str) -> None:
-        """A line at priority critical."""
+    def alarm(self, cause: str, record: Record, what: str) -> None:
+        """An alarm of a record."""
         self.counts["alarms"] += 1
         place = f"{record.topic}/{record.partition} offset {record.offset}"
-        say(f"{place} (topic id {record.topic_id}) {what}", priority=2)
+        alarm(f"{cause}-{record.topic}", f"{place} (topic id {record.topic_id}) {what}")
 
     def wait(self, reason: str, pause: float) -> None:
         """The sink is away: stay in the group with the assignment paused, for `pause` seconds."""
@@ -231,7 +234,8 @@ class Collector:
                 self.positions.go_back(message)
                 if self.said.now("damaged", str(place)):
                     what = error.str() if error else f"offset {message.offset()} is past its end"
-                    say(f"{place[0]}/{place[1]} is damaged at its leader: {what}", priority=2)
+                    where = f"{place[0]}/{place[1]} is damaged at its leader"
+                    alarm(f"damaged-{place[0]}", f"{where}: {what}")
             elif error.fatal() or error.name() == "_FATAL":  # a message's error has the name alone
                 raise Failure("kafka", f"{error.str()}: this consumer cannot go on")
             elif self.said.now(error.name(), "said"):

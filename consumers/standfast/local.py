@@ -24,11 +24,14 @@ class Server:
 
 @dataclass(frozen=True)
 class Host:
-    """This host: its name, the seconds between two looks, and its servers by kind."""
+    """This host: its name, the seconds between two looks, its servers by kind, and the units
+    whose restarts are counted.
+    """
 
     name: str
     interval: float
     servers: dict[str, Server]
+    units: tuple[str, ...] = ()
 
 
 KEYS = {"unit": str, "address": str, "peers": list, "directories": list}
@@ -44,7 +47,7 @@ def read(path: Path) -> Host:
         raise UserError(str(path), f"cannot be read: {error}") from error
     except tomllib.TOMLDecodeError as error:
         raise UserError(str(path), f"is not TOML: {error}") from error
-    unknown = sorted(set(content) - {"host", "interval", "zookeeper", "kafka"})
+    unknown = sorted(set(content) - {"host", "interval", "units", "zookeeper", "kafka"})
     if unknown:
         raise UserError(str(path), f"{unknown[0]}: no such key")
     name, interval = content.get("host"), content.get("interval", 2.0)
@@ -52,11 +55,14 @@ def read(path: Path) -> Host:
         raise UserError(str(path), f"host: should be a name, is {name!r}")
     if isinstance(interval, bool) or not isinstance(interval, int | float) or interval <= 0:
         raise UserError(str(path), f"interval: should be seconds above 0, is {interval!r}")
+    units = content.get("units", [])
+    if not isinstance(units, list) or not all(isinstance(unit, str) for unit in units):
+        raise UserError(str(path), f"units: should be a list of units, is {units!r}")
     kinds: list[str] = [kind for kind in ("zookeeper", "kafka") if kind in content]
     if not kinds:
         raise UserError(str(path), "should have a section [zookeeper] or [kafka], has none")
     servers = {kind: _server(path, kind, content[kind]) for kind in kinds}
-    return Host(name, float(interval), servers)
+    return Host(name, float(interval), servers, tuple(units))
 
 
 def _server(path: Path, kind: str, section: Any) -> Server:

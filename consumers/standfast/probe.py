@@ -3,7 +3,8 @@
 Every interval each server is asked (ZooKeeper: srvr; Kafka: Metadata) and a few bytes are
 written and fsynced in its data directories. A server that is silent for 12 s, and that nothing
 in standfast.health speaks for, gets SIGKILL (a hung process ignores SIGTERM); systemd restarts
-it. Restarting is never done here.
+it. Restarting is never done here. Units that die again and again, and disks that fill, are alarms
+(standfast.rounds).
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from typing import TYPE_CHECKING, Any
 from standfast import local, process, questions
 from standfast.errors import UserError
 from standfast.health import PATIENCE, Action, History, Process, Sight, decide
-from standfast.supervision import Stop, Watchdog, notify, say
+from standfast.rounds import Rounds
+from standfast.supervision import Stop, Watchdog, alarm, notify, say
 
 if TYPE_CHECKING:
     import argparse
@@ -88,7 +90,10 @@ class Asker(threading.Thread):
             except OSError as error:
                 served, complaint = False, error.strerror or str(error)
             if complaint != self._complaint and not self._errors_count:
-                say(f"probe: {self.question}: {complaint or 'well again'}", 2 if complaint else 6)
+                if complaint:
+                    alarm("disk", f"{self.question}: {complaint}")
+                else:
+                    say(f"probe: {self.question}: well again")
             with self._lock:
                 self._pending = None
                 self._complaint = complaint
@@ -126,6 +131,7 @@ class Watch:
         self.server = server
         self._process_of = process_of
         self._patience = patience
+        self._hang = f"hang-{server.kind}"
         question = "srvr to" if server.kind == "zookeeper" else "Metadata from"
         self._asker = Asker(
             f"{question} {server.address}",
@@ -161,11 +167,14 @@ class Watch:
             self.action = decide(self.history, peers, time.monotonic(), self._patience)
         if self.action.do == "kill" and self.history.process is not None:
             done = process.end(self.history.process)
-            say(f"probe: {self.server.unit} hangs ({self.action.reason}): {done}", 2)
+            alarm(self._hang, f"{self.server.unit} hangs ({self.action.reason}): {done}")
             self.history = replace(self.history, ended=True)
         elif self.action.verdict != before.verdict:
-            level = {"held": 2, "silent": 4, "ended": 4}.get(self.action.verdict, 6)
-            say(f"probe: {self.server.unit}: {self.action.reason}", level)
+            if self.action.verdict == "held":
+                alarm(self._hang, f"{self.server.unit}: {self.action.reason}")
+            else:
+                level = 4 if self.action.verdict in ("silent", "ended") else 6
+                say(f"probe: {self.server.unit}: {self.action.reason}", level)
 
     def _observe(self, now: float) -> None:
         old = self.history
@@ -210,6 +219,8 @@ def watch(
     ]
     for one in watches:
         one.start()
+    directories = [at for server in host.servers.values() for at in server.directories]
+    Rounds(host.units, directories).start()
     watchdog = Watchdog()
     last = time.monotonic()
     while not stop:
@@ -283,5 +294,6 @@ def _write(path: Path, host: Host, watches: list[Watch]) -> None:
 
 def _fatal(what: threading.ExceptHookArgs) -> None:
     # An asker that ends would look like a server that is silent: better no probe than that one.
-    say(f"probe: {what.thread.name if what.thread else '?'} failed: {what.exc_value!r}", 2)
+    name = what.thread.name if what.thread else "?"
+    alarm("probe", f"the probe ends, and begins anew: {name} failed: {what.exc_value!r}")
     os._exit(1)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from standfast import clients
 from standfast.sinks import Unavailable
-from standfast.supervision import say
+from standfast.supervision import alarm
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -81,5 +81,6 @@ class TopicIds:
         self._ids[topic] = found
         self._answered[topic] = self._asked_at
         if before is not None and before != found:
-            say(f"topic {topic} was made anew: its id was {before} and is {found}", priority=2)
+            what = f"topic {topic} was made anew: its id was {before} and is {found}"
+            alarm(f"anew-{topic}", what)
             self._changed.add(topic)
