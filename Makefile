@@ -53,7 +53,7 @@ test: lint unit ## everything: lint, unit tests, and the real thing on a new lab
 	@$(VENV)python -m lab down
 	@$(VENV)pytest tests/lab/test_lab_faults.py
 	@$(MAKE) --no-print-directory dist lab-up
-	@$(VENV)pytest -m "not drill" tests/lab --ignore tests/lab/test_lab_faults.py
+	@$(VENV)pytest -m "not drill" tests/lab tests/drills --ignore tests/lab/test_lab_faults.py
 	@$(VENV)python -m lab down
 
 drills: dist lab-up deploy ## hundreds of faults on the lab, and a roll: SEED=7, and HOURS=2 or FAULTS=200

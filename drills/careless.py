@@ -1,8 +1,9 @@
-"""A consumer as most tutorials write it: latest, automatic commits. The control that must lose.
+"""A consumer as most tutorials write it, with one of its two mistakes. The control that must lose.
 
-    python -m drills.careless BOOTSTRAP TOPIC GROUP FILE
+    python -m drills.careless BOOTSTRAP TOPIC GROUP FILE latest|auto-commit
 
-Each record's sequence goes into FILE, a while after its offset was committed.
+Each record's sequence goes into FILE; with automatic commits, a while after its offset was
+committed.
 """
 
 from __future__ import annotations
@@ -14,22 +15,22 @@ from pathlib import Path
 from standfast.records import record_of
 
 SLOWLY = 1.0  # seconds that its sink takes for a batch
+MISTAKES = {
+    "latest": {"auto.offset.reset": "latest", "enable.auto.commit": "false"},
+    "auto-commit": {
+        "auto.offset.reset": "earliest",
+        "enable.auto.commit": "true",
+        "auto.commit.interval.ms": "100",
+    },
+}
 
 
 def main() -> None:
     """Consume until killed."""
     from standfast import clients
 
-    bootstrap, topic, group, file = sys.argv[1:]
-    consumer = clients.consumer(
-        {
-            "auto.offset.reset": "latest",
-            "enable.auto.commit": "true",
-            "auto.commit.interval.ms": "100",
-        },
-        bootstrap.split(","),
-        group_id=group,
-    )
+    bootstrap, topic, group, file, mistake = sys.argv[1:]
+    consumer = clients.consumer(MISTAKES[mistake], bootstrap.split(","), group_id=group)
     consumer.subscribe([topic])
     while True:
         messages = [message for message in consumer.consume(200, 0.5) if not message.error()]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -120,44 +119,72 @@ def test_a_machines_death_with_one_replica_is_caught_losing_records(
         assert verdict.missing, f"{host} died with the only copy, and nothing is missing"
 
 
-def test_a_consumer_with_latest_and_automatic_commits_is_caught_missing_records(
+@contextmanager
+def careless(cluster: Cluster, name: str, sink: Path, mistake: str) -> Iterator[Callable[[], None]]:
+    """A consumer with a mistake; what it yields kills it and starts it again."""
+    sink.touch()
+    words = [sys.executable, "-m", "drills.careless", cluster.bootstrap, name, f"control-{mistake}"]
+
+    def run() -> subprocess.Popen[bytes]:
+        return subprocess.Popen([*words, str(sink), mistake], cwd=connect.ROOT)
+
+    running = [run()]
+
+    def again() -> None:
+        running[0].kill()
+        running[0].wait(10)
+        running[0] = run()
+
+    try:
+        yield again
+    finally:
+        running[0].kill()
+        running[0].wait(10)
+
+
+def in_file(sink: Path, stream: Stream) -> Verdict:
+    """What a careless consumer stored, held against the ledger."""
+    ledger = read_ledger(stream.ledger)
+    assert judged(in_log(stream.topic, ledger.feed), ledger).good, "the log itself lost something"
+    rows = [line.split() for line in sink.read_text().splitlines()]
+    numbers = [int(number) for feed, number in rows if feed == ledger.feed]
+    return judged(FeedTotal(sequences=Ranges.of(numbers)), ledger)
+
+
+def test_a_consumer_that_begins_at_the_latest_is_caught_missing_what_was_there(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    sink = tmp_path / "sink"
+    with topic("control-latest", 3, min_insync_replicas="2") as name:
+        stream = send(cluster, tmp_path, name, 600)
+        before = read_ledger(stream.ledger).acknowledged
+        with careless(cluster, name, sink, "latest"):
+            stream.start(resume=True, seconds=60)
+            wait_until(lambda: sink.stat().st_size, 60, "the consumer to store something")
+            assert stream.stop()
+        missing = in_file(sink, stream).missing
+        assert not before - missing, "it stored what was there before it came"
+
+
+def test_a_consumer_with_automatic_commits_is_caught_missing_what_it_held(
     cluster: Cluster, tmp_path: Path
 ) -> None:
     """Killed while it holds a batch whose offsets are committed, and started again."""
     sink = tmp_path / "sink"
-    sink.touch()
-    command = [sys.executable, "-m", "drills.careless", cluster.bootstrap]
-    with topic("control-careless", 3, min_insync_replicas="2") as name:
+    with topic("control-auto-commit", 3, min_insync_replicas="2") as name:
         stream = Stream(cluster, tmp_path, topic=name, rate=RATE, name="control")
-        stream.start(seconds=60)
-
-        def run() -> subprocess.Popen[bytes]:
-            words = [*command, name, "control-careless", str(sink)]
-            return subprocess.Popen(words, cwd=connect.ROOT)
-
-        consumer = run()
-        try:
+        with stream, careless(cluster, name, sink, "auto-commit") as again:
+            stream.start(seconds=60)
             wait_until(lambda: sink.stat().st_size, 60, "the consumer to store something")
             holds = sink.with_suffix(".holds")
             wait_until(lambda: _age(holds) > 0.5, 30, "it to hold a batch for a while", every=0.02)
-            consumer.send_signal(signal.SIGKILL)
-            consumer.wait(10)
-            consumer = run()
+            again()
             stored = sink.stat().st_size
             wait_until(lambda: sink.stat().st_size > stored, 90, "it to store something again")
             assert stream.stop()
-            ledger = read_ledger(stream.ledger)
             # It has read all that it will where it wrote nothing for several of its own batches.
             wait_until(lambda: _age(sink) > 6, 60, "it to store all that it still reads")
-        finally:
-            consumer.kill()
-            consumer.wait(10)
-            stream.close()
-        rows = [line.split() for line in sink.read_text().splitlines()]
-        numbers = [int(number) for feed, number in rows if feed == ledger.feed]
-        verdict = judged(FeedTotal(sequences=Ranges.of(numbers)), ledger)
-        assert verdict.missing
-        assert judged(in_log(name, ledger.feed), ledger).good, "the log itself lost something"
+        assert in_file(sink, stream).missing
 
 
 def _age(path: Path) -> float:
