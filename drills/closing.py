@@ -15,8 +15,18 @@ from drills.result import Result
 KINDS = {"sqlite": "SQLite on each host", "postgresql": "PostgreSQL"}
 
 
+# Seconds without an acknowledgement that are aimed at.
+TARGETS = {
+    "consumer's kill -9": 3.0,
+    "broker's kill -9 (the controller)": 1.5,
+    "machine's silent death (the controller)": 8.0,
+    "second machine's silent death": 9.0,
+    "all three powered on again, after sshd answers": 30.0,
+}
+
+
 def closing_table(result: Result, verified: bool) -> Table:
-    """What became of the stream; pauses are of the partition that waited longest."""
+    """What became of the stream."""
     table = Table(title="What became of every record", title_style="bold", show_header=False)
     table.add_column(overflow="fold")
     table.add_column(justify="right", overflow="fold")
@@ -27,21 +37,29 @@ def closing_table(result: Result, verified: bool) -> Table:
         table.add_row(f"stored by {name} ({KINDS[sink.kind]})", f"{stored:,}")
     table.add_row("missing", _count(result.missing))
     table.add_row("twice", _count(result.twice))
-    table.add_section()
-    longest = max((fault.acknowledged.worst for fault in result.faults), default=result.longest)
-    table.add_row("longest pause of acknowledgements", f"{max(longest, result.longest):.1f} s")
-    for fault in result.faults:
-        table.add_row(f"  {fault.name}", f"{fault.acknowledged.worst:.1f} s")
-    table.add_section()
-    late = max(
-        (pause.worst for fault in result.faults for pause in fault.stored.values()), default=0.0
-    )
-    table.add_row("longest pause of storing", f"{late:.1f} s")
-    for fault in result.faults:
-        worst = max((pause.worst for pause in fault.stored.values()), default=0.0)
-        table.add_row(f"  {fault.name}", f"{worst:.1f} s")
-    table.add_section()
     table.add_row("verification", Text("passed", "green") if verified else Text("failed", "red"))
+    return table
+
+
+def ladder_table(result: Result) -> Table:
+    """What each rung cost, in seconds: of acknowledgements, in the partition that waited longest,
+    with its target; and of the sink that stood still the longest.
+    """
+    table = Table(title="The ladder, in seconds", title_style="bold")
+    table.add_column("what happened", overflow="fold")
+    table.add_column("no acknowledgement", justify="right")
+    table.add_column("target", justify="right")
+    table.add_column("nothing stored", justify="right")
+    for fault in result.faults:
+        paused, target = fault.acknowledged.worst, TARGETS.get(fault.name)
+        late = max((pause.worst for pause in fault.stored.values()), default=0.0)
+        missed = target is not None and paused > target
+        table.add_row(
+            fault.name,
+            Text(f"{paused:.1f}", "yellow" if missed else ""),
+            "" if target is None else f"{target:g}",
+            f"{late:.1f}",
+        )
     return table
 
 

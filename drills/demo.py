@@ -17,7 +17,7 @@ from types import FrameType
 import connect
 from cluster.model import Cluster
 from drills import deploys, hosts, rolls
-from drills.closing import closing_table, try_next
+from drills.closing import closing_table, ladder_table, try_next
 from drills.outside import outside
 from drills.result import Result
 from drills.screen import Screen
@@ -136,6 +136,7 @@ class Demo:
         except (Failed, Overdue, LabError, OSError) as error:
             return self.leave_whole(str(error), 1)
         self.screen.console.print(closing_table(result, verified))
+        self.screen.console.print(ladder_table(result))
         for problem in result.problems():
             self.screen.say(problem, "bold red")
         # A command is not broken: it can be copied from a narrow terminal too.

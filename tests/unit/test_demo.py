@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from cluster.inventory import load
-from drills.closing import closing_table, try_next
+from drills.closing import closing_table, ladder_table, try_next
 from drills.deploys import STAGE
 from drills.history import Pause
 from drills.result import Fault, Result, in_sink
@@ -51,9 +51,14 @@ def test_the_table_says_what_became_of_every_record(width: int) -> None:
     assert found["sent"] == found["acknowledged"] == "12,345"
     assert found["stored by collector (SQLite on each host)"] == "12,345"
     assert (found["missing"], found["twice"]) == ("0", "0")
-    assert found["longest pause of acknowledgements"] == "7.4 s"
-    assert found["longest pause of storing"] == "9.2 s"
     assert found["verification"] == "passed"
+
+
+@pytest.mark.parametrize("width", [60, 80, 140])
+def test_the_ladder_shows_what_each_fault_cost(width: int) -> None:
+    text = shown(ladder_table(result()), width)
+    cells = [line.split("│")[1:-1] for line in text.splitlines() if line.startswith("│")]
+    assert [cell.strip() for cell in cells[0]][1:] == ["7.4", "8", "9.2"]
 
 
 def test_the_table_does_not_hide_what_is_missing() -> None:
