@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     import psycopg
 
 BOUND = 4.0  # seconds for one transaction: well under the watchdog's ten
+# A machine that dies without a word leaves its transaction open, and its records locked: the server
+# is to notice within seconds too, or who takes over stands still until the machine is back.
+LET_GO = (
+    "-c tcp_keepalives_idle=2 -c tcp_keepalives_interval=1 -c tcp_keepalives_count=3 "
+    f"-c tcp_user_timeout={int(BOUND * 1000)} -c idle_in_transaction_session_timeout=10s"
+)
 MAKE_TABLES_LOCK = 7_130_511  # an advisory lock: three collectors may start at once
 
 
@@ -63,7 +69,7 @@ class PostgresSink(Sink):
                 # No sequential scans: new tables have no statistics, and a look-up of a batch
                 # would read the whole table until the first ANALYZE.
                 options=f"-c statement_timeout={int(BOUND * 1000) if self._create else 0} "
-                "-c synchronous_commit=on -c enable_seqscan=off",
+                f"-c synchronous_commit=on -c enable_seqscan=off {LET_GO}",
             )
             self._connection = connection
             if self._create:
