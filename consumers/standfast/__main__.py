@@ -23,6 +23,7 @@ SUBCOMMANDS = {
     "tally": "standfast.tally",
     "feed": "standfast.feedcommand",
     "probe": "standfast.probe",
+    "alert": "standfast.alert",
     "deregister": "standfast.deregister",
     "guardian": "standfast.guardian",
     "gate": "standfast.gate",
@@ -39,6 +40,7 @@ usage: standfast SUBCOMMAND …        (standfast SUBCOMMAND --help says more)
   topics      check topics, or create and alter them
   wait        wait until this host's Kafka or ZooKeeper is ready
   probe       watch this host's servers, and end one that hangs
+  alert       hand this host's alarms on: to a command, or a webhook
   gate        keep a server from starting on a damaged copy
   guardian    let the last broker alive take writes alone, and end that again
   deregister  take a dead broker's registration out of ZooKeeper
