@@ -11,6 +11,7 @@ from pyinfra import host
 
 import connect
 from roles import (
+    alert,
     archives,
     base,
     before,
@@ -45,6 +46,7 @@ if "zookeeper" in host.groups:
     zookeeper.configure()
     zookeeper.start()
     probe.start()
+    alert.start()
 
 if "kafka" in host.groups:
     kafka.start()

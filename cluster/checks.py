@@ -31,7 +31,22 @@ def check(d: Draft, root: Path) -> None:
             "only a lab installs a database; run your own, and name it under sinks",
         )
     _servers(d)
+    _alert(d)
     check_references(d, root)
+
+
+def _alert(d: Draft) -> None:
+    if d.alert is None:
+        return
+    if (d.alert.command is None) == (d.alert.webhook is None):
+        count = "neither" if d.alert.command is None else "both"
+        d.problem("alert", f"must have one of command and webhook, has {count}")
+    elif d.alert.command and not d.alert.command[0].startswith("/"):
+        d.problem(
+            "alert.command",
+            "must begin with a program's path on the machines, such as /usr/local/bin/tell;"
+            f" is {d.alert.command[0]}",
+        )
 
 
 def _machines(d: Draft) -> None:

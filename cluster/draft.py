@@ -12,7 +12,7 @@ from cluster.problems import Problem, did_you_mean, shown
 
 S = TypeVar("S", bound=shapes.Shape)
 REQUIRED = ("name", "ssh", "promise", "hosts", "kafka", "zookeeper", "topics", "consumers")
-OPTIONAL = ("lab", "witnesses", "databases", "ports", "sinks", "feed", "accept_risk")
+OPTIONAL = ("lab", "witnesses", "databases", "ports", "sinks", "feed", "alert", "accept_risk")
 
 
 @dataclass
@@ -29,6 +29,7 @@ class Draft:
     kafka: shapes.Server | None = None
     zookeeper: shapes.Server | None = None
     feed: shapes.Feed | None = None
+    alert: shapes.Alert | None = None
     hosts: dict[str, shapes.Host | None] = field(default_factory=dict)
     witnesses: dict[str, shapes.Witness | None] = field(default_factory=dict)
     databases: dict[str, shapes.Database | None] = field(default_factory=dict)
@@ -83,6 +84,8 @@ def draft(raw: Mapping[str, Any]) -> Draft:
     d.zookeeper = _one(d, raw, "zookeeper", shapes.Server)
     d.ports = _one(d, {"ports": raw.get("ports") or {}}, "ports", shapes.Ports)
     d.feed = _one(d, {"feed": raw.get("feed") or {}}, "feed", shapes.Feed)
+    if raw.get("alert") is not None:
+        d.alert = _one(d, raw, "alert", shapes.Alert)
     d.hosts = _each(d, "hosts", shapes.Host)
     d.witnesses = _each(d, "witnesses", shapes.Witness)
     d.databases = _each(d, "databases", shapes.Database)

@@ -7,6 +7,7 @@ from pathlib import Path
 from cluster import checks, safety, shapes
 from cluster.draft import Draft, draft
 from cluster.model import (
+    Alert,
     Cluster,
     Collector,
     Consumer,
@@ -29,9 +30,9 @@ from cluster.problems import InventoryError, Problem
 from cluster.yamltree import read
 
 __all__ = [
-    "CANARY", "Cluster", "Collector", "Consumer", "Database", "Host", "InventoryError", "Machine",
-    "Ports", "PostgresqlSink", "Problem", "Promise", "Script", "Server", "Sink", "SqliteSink",
-    "Ssh", "Topic", "Voter", "Witness", "load",
+    "CANARY", "Alert", "Cluster", "Collector", "Consumer", "Database", "Host", "InventoryError",
+    "Machine", "Ports", "PostgresqlSink", "Problem", "Promise", "Script", "Server", "Sink",
+    "SqliteSink", "Ssh", "Topic", "Voter", "Witness", "load",
 ]  # fmt: skip
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -77,6 +78,7 @@ def _cluster(d: Draft, path: Path, root: Path, risks: dict[str, str]) -> Cluster
         canary=Topic(CANARY, partitions=len(d.hosts), replication=3),
         sinks={n: _sink(n, e, root) for n, e in d.sinks.items() if e},
         feed=d.feed.settings,
+        alert=Alert(tuple(d.alert.command or ()), d.alert.webhook or "") if d.alert else Alert(),
         consumers={n: _consumer(n, e) for n, e in d.consumers.items() if e},
         risks=risks,
     )

@@ -158,6 +158,16 @@ class Script:
     settings: Settings = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Alert:
+    """Who is told of an alarm: a program on each machine with its arguments, or a web address;
+    neither: nobody.
+    """
+
+    command: tuple[str, ...] = ()
+    webhook: str = ""
+
+
 Voter = Host | Witness
 Machine = Host | Witness | Database
 Sink = SqliteSink | PostgresqlSink
@@ -185,6 +195,7 @@ class Cluster:
     sinks: dict[str, Sink]
     feed: Settings
     consumers: dict[str, Consumer]
+    alert: Alert
     risks: dict[str, str]
 
     @property

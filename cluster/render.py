@@ -101,11 +101,17 @@ def file_sets(cluster: Cluster, machine: Machine, artifacts: Artifacts) -> list[
             render.kafka(machine),
             render.topics(),
             render.probe(machine),
+            render.alert(machine),
             render.guardian(machine),
             *(render.consumer(machine, c) for c in cluster.consumers.values()),
         ]
     if isinstance(machine, Witness):
-        return [render.base(machine), render.zookeeper(machine), render.probe(machine)]
+        return [
+            render.base(machine),
+            render.zookeeper(machine),
+            render.probe(machine),
+            render.alert(machine),
+        ]
     return []
 
 
@@ -191,6 +197,16 @@ class _Renderer:
             zookeeper_peers=[f"{v.address}:{ports.zookeeper}" for v in voters],
             kafka_peers=[f"{h.address}:{ports.kafka}" for h in brokers],
         )  # fmt: skip
+
+    def alert(self, machine: Host | Witness) -> FileSet:
+        user, unit = "standfast-alert", "standfast-alert.service"
+        files = {
+            "alert.toml": self.text("alert", "alert/alert.toml", machine=machine),
+            unit: self.text("alert", f"alert/{unit}", machine=machine, user=user),
+        }
+        # A webhook's address may be all that it takes to write to it.
+        secrets = frozenset({"alert.toml"} if self.cluster.alert.webhook else ())
+        return FileSet("alert", unit, user, files, _unit_link(unit), secrets)
 
     def guardian(self, machine: Host) -> FileSet:
         cluster, port = self.cluster, self.cluster.ports.zookeeper

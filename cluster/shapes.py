@@ -10,6 +10,7 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from typing import Annotated, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
@@ -17,8 +18,8 @@ from pydantic_core import ErrorDetails
 from cluster.problems import Problem, did_you_mean, shown
 from cluster.sizes import parse_heap, parse_size
 
-RESERVED = ("base", "guardian", "host", "kafka", "postgresql", "probe", "standfast", "topics",
-            "zookeeper")  # fmt: skip
+RESERVED = ("alert", "base", "guardian", "host", "kafka", "postgresql", "probe", "standfast",
+            "topics", "zookeeper")  # fmt: skip
 
 
 class Shape(BaseModel):
@@ -83,6 +84,17 @@ def _setting(value: object) -> str:
     text = str(value)
     if text != text.strip() or not (text.isprintable() or not text) or "\\" in text:
         raise ValueError("must be one line without backslashes or blanks at its ends")
+    return text
+
+
+def _url(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        whole = False
+    if not whole or not text.isascii() or " " in text:
+        raise ValueError("must be an address such as https://hooks.example.com/…")
     return text
 
 
@@ -189,6 +201,13 @@ class Script(Shape):
     topics: TopicNames
     watchdog: bool = False
     settings: Settings = Field(default_factory=dict)
+
+
+class Alert(Shape):
+    """Exactly one of the two, which cluster.checks sees to."""
+
+    command: list[Text] | None = Field(default=None, min_length=1)
+    webhook: Annotated[Text, AfterValidator(_url)] | None = None
 
 
 class AcceptRisk(Shape):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cluster import draft, shapes
-from cluster.inventory import Collector, InventoryError, PostgresqlSink, Script, load
+from cluster.inventory import Alert, Collector, InventoryError, PostgresqlSink, Script, load
 from tests.unit.inventory_base import LAB, loaded, problems, write
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -57,6 +57,14 @@ def test_an_inventory_becomes_a_cluster(tmp_path: Path) -> None:
     script = cluster.consumers["mine"]
     assert isinstance(script, Script)
     assert script.files == (Path("scripts/mine.py"),)
+
+
+def test_who_is_told_of_an_alarm_is_a_program_or_an_address_or_nobody(tmp_path: Path) -> None:
+    assert loaded(tmp_path).alert == Alert()
+    command = loaded(tmp_path, "alert: {command: [/usr/local/bin/tell, --now]}").alert
+    assert command == Alert(command=("/usr/local/bin/tell", "--now"))
+    webhook = loaded(tmp_path, "alert: {webhook: 'https://hooks.example.com/x'}").alert
+    assert webhook == Alert(webhook="https://hooks.example.com/x")
 
 
 def test_a_password_is_read_when_it_is_needed_and_missed_with_one_sentence(tmp_path: Path) -> None:

@@ -265,7 +265,9 @@ def test_a_disk_that_reports_an_error_is_said_and_ends_nothing(
     assert watching.seen()["verdict"] == "answers"
     watching.end()
     assert server.poll() is None
-    assert f"<2>alarm disk: a write to {tmp_path}: No space left on device" in capfd.readouterr().err
+    assert (
+        f"<2>alarm disk: a write to {tmp_path}: No space left on device" in capfd.readouterr().err
+    )
 
 
 def test_a_probe_that_stood_still_does_not_hold_it_against_the_server(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -36,9 +37,9 @@ def sets_of(cluster: Cluster, name: str, artifacts: Artifacts = ARTIFACTS) -> di
 def test_every_kind_of_machine_gets_its_services(inventory: Path) -> None:
     cluster = load(inventory)
     host = sets_of(cluster, "kafka1")
-    assert list(host)[:5] == ["base", "zookeeper", "kafka", "topics", "probe"]
+    assert list(host)[:6] == ["base", "zookeeper", "kafka", "topics", "probe", "alert"]
     assert set(cluster.consumers) < set(host)
-    assert list(sets_of(cluster, "witness1")) == ["base", "zookeeper", "probe"]
+    assert list(sets_of(cluster, "witness1")) == ["base", "zookeeper", "probe", "alert"]
     assert sets_of(cluster, "db1") == {}
 
 
@@ -86,7 +87,7 @@ def test_a_new_version_of_the_hosts_programs_restarts_no_broker(inventory: Path)
     cluster = load(inventory)
     before, after = sets_of(cluster, "kafka1"), sets_of(cluster, "kafka1", newer)
     changed = [n for n in before if before[n].fingerprint != after[n].fingerprint]
-    assert changed == ["probe", "guardian", "collector", "archive", "large-trades"]
+    assert changed == ["probe", "alert", "guardian", "collector", "archive", "large-trades"]
 
 
 def test_the_fingerprint_does_not_depend_on_where_the_inventory_lies(
@@ -122,3 +123,35 @@ def test_nothing_gives_up_restarting(inventory: Path) -> None:
             unit = wanted.files[wanted.unit]
             assert "Restart=always" in unit
             assert "StartLimitIntervalSec=0" in unit
+
+
+@pytest.mark.parametrize(
+    ("said", "rendered"),
+    [
+        ("alert: {command: [/bin/tell, 'a b']}", {"command": ["/bin/tell", "a b"]}),
+        ("alert: {webhook: 'https://hooks.example.com/x'}",
+         {"webhook": "https://hooks.example.com/x"}),
+        ("", {}),
+    ],
+)  # fmt: skip
+def test_every_machine_knows_whom_to_tell_and_tells_nobody_else(
+    inventory: Path, said: str, rendered: dict[str, object]
+) -> None:
+    inventory.write_text(f"{inventory.read_text()}\n{said}\n")
+    cluster = load(inventory)
+    for name in cluster.voters:
+        wanted = sets_of(cluster, name)["alert"]
+        assert tomllib.loads(wanted.files["alert.toml"]) == {
+            "cluster": "lab",
+            "host": name,
+            "state": "/var/lib/standfast/alert/state.json",
+            **rendered,
+        }
+        assert ("alert.toml" in wanted.secrets) == ("webhook" in rendered)
+
+
+def test_the_probe_counts_the_restarts_of_every_other_unit(inventory: Path) -> None:
+    cluster = load(inventory)
+    for name in cluster.voters:
+        counted = tomllib.loads(sets_of(cluster, name)["probe"].files["probe.toml"])["units"]
+        assert set(counted) == set(cluster.units(name).values()) - {"standfast-probe.service"}
