@@ -54,6 +54,18 @@ def _stored(entry: Entry) -> float:
     return entry.stored.get(entry.unit, max(entry.stored.values(), default=0.0))
 
 
+def _first_sink(entry: Entry) -> float:
+    """Of the collector whose coordinator is among the aims."""
+    return next(iter(entry.stored.values()), 0.0)
+
+
+def _taken_over(with_coordinator: bool) -> Callable[[Entry], bool]:
+    return lambda e: (
+        e.rung == "machine" and e.kind in DEATHS
+        and ("coordinator" in e.aimed) == with_coordinator
+    )  # fmt: skip
+
+
 def _death(rung: str) -> Callable[[Entry], bool]:
     return lambda e: e.rung == rung and e.kind in DEATHS
 
@@ -70,7 +82,8 @@ def rungs(collectors: Sequence[str]) -> list[Rung]:
              _single("crash loop", *collectors), _stored, 15, 15),
         Rung("a broker's kill -9", _single("kill -9", "kafka"), _pause, 1.5, 1.5),
         Rung("one machine's death", _death("machine"), _pause, 8, None),
-        Rung("one machine's death (the sinks)", _death("machine"), _stored, 10, 20),
+        Rung("its consumers taken over", _taken_over(False), _first_sink, 10, 20),
+        Rung("the same, their coordinator died too", _taken_over(True), _first_sink, None, 20),
         Rung("the second machine's death", _death("second machine"), _pause, 9, None),
         Rung("two machines at once", _death("two machines"), _pause, 11, 14),
         Rung("all three, after sshd answers",
