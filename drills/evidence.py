@@ -21,14 +21,16 @@ LOG_SECONDS = 180.0
 
 def versions(cluster: Cluster) -> dict[str, str]:
     """What runs, by name."""
-    import confluent_kafka
+    from importlib.metadata import version
+
+    from confluent_kafka import libversion
 
     host = next(iter(cluster.hosts))
     found = {
         "kafka": cluster.kafka.archive.name,
         "zookeeper": cluster.zookeeper.archive.name,
-        "confluent-kafka": confluent_kafka.version()[0],
-        "librdkafka": confluent_kafka.libversion()[0],
+        "confluent-kafka": version("confluent-kafka"),
+        "librdkafka": libversion()[0],
         "python": platform.python_version(),
         "kernel": platform.release(),
     }

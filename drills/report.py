@@ -214,7 +214,7 @@ def _plot(
         axes.plot(times, shown, color=colour, linewidth=1.1, label=name, **style)
     axes.set_title(title, loc="left", fontsize=10)
     axes.set_xlabel("minutes")
-    axes.margins(x=0.01)
+    axes.set_xlim(0, (run["ended"] - run["began"]) / 60_000)
     axes.spines[["top", "right"]].set_visible(False)
     if log:
         axes.set_yscale("log")
