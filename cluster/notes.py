@@ -7,12 +7,14 @@ from collections.abc import Iterable
 from cluster.disk import LEAST_FREE
 from cluster.explain import Cause, Explain, Missing, Steps
 from cluster.model import AIDES, UNITS, Cluster
-from cluster.observed import Snapshot
+from cluster.observed import AlarmSeen, Snapshot
 from cluster.overview import Lag, disk_view, lag, last_roll, process
 from cluster.sizes import show_size
 from cluster.writes import listed
 
 LATE = 60.0  # seconds that a record may wait before a consumer is called late
+TOLD = 3600.0  # seconds for which an alarm is mentioned, though it may be over
+SHOWN = 160  # characters of its sentence
 NEW = 300.0  # seconds that a process must have run before its restarts are history
 # What is missed on a host while one of them does not run there.
 MISSED = {
@@ -31,6 +33,7 @@ def notes(cluster: Cluster, seen: Snapshot, explain: Explain, missing: Missing) 
         *changes(
             seen, explain.steps, {k: s for k, s in missing.items() if k[0] not in explain.bare}
         ),
+        *alarms(cluster, seen),
     ]
 
 
@@ -126,6 +129,30 @@ def changes(seen: Snapshot, steps: Steps, missing: Missing) -> list[Cause]:
         what = f"the inventory asks for other files than are staged: {by_service(missing)}"
         found.append(Cause(what, "fab plan; then make deploy", "full"))
     return found
+
+
+def alarms(cluster: Cluster, seen: Snapshot) -> list[Cause]:
+    """The alarms of the last hour, one of each cause, the newest first: they may be over."""
+    causes: dict[str, list[tuple[AlarmSeen, str]]] = {}
+    for name in cluster.voters:
+        machine = seen.machines.get(name)
+        for alarm in machine.alarms if machine else ():
+            if seen.at - alarm.at < TOLD:
+                causes.setdefault(alarm.cause, []).append((alarm, name))
+    found = []
+    for cause, there in causes.items():
+        last, host = max(there, key=lambda of: of[0].at)
+        ago = _ago(max(0.0, seen.at - last.at))
+        what = f"alarm {cause} on {listed(name for _, name in there)}, {ago}: "
+        text = last.sentence if len(last.sentence) <= SHOWN else f"{last.sentence[: SHOWN - 1]}…"
+        of = f"-u {last.unit}" if last.unit else "-t standfast"
+        where = f"journalctl -p crit {of} on {host}"
+        found.append((last.at, Cause(what + text, where, "full")))
+    return [cause for _, cause in sorted(found, key=lambda of: -of[0])]
+
+
+def _ago(seconds: float) -> str:
+    return f"{seconds:.0f} s ago" if seconds < 120 else f"{seconds / 60:.0f} min ago"
 
 
 def by_service(keys: Iterable[tuple[str, str]]) -> str:

@@ -209,6 +209,18 @@ class ClockSeen:
 
 
 @dataclass(frozen=True)
+class AlarmSeen:
+    """The last line of an alarm's cause on a machine; `at` in Unix seconds, by its clock; `unit`
+    wrote it, "" a person.
+    """
+
+    cause: str
+    sentence: str
+    at: float
+    unit: str = ""
+
+
+@dataclass(frozen=True)
 class MachineSeen:
     """A machine with a voter, as one look over SSH showed it.
 
@@ -218,7 +230,7 @@ class MachineSeen:
     unpacked to their end; `myid` the number under which its voter's data lie, "" without data;
     `monotonic` its clock since the boot (seconds), in which systemd's
     time stamps are; `journal` the latest entries of its journal of rolls, the oldest first;
-    `last_stand` what its guardian saw of one.
+    `last_stand` what its guardian saw of one; `alarms` one of each cause, of a day.
     """
 
     container: str
@@ -243,6 +255,7 @@ class MachineSeen:
     monotonic: float = 0.0
     journal: tuple[Mapping[str, Any], ...] = ()
     last_stand: LastStand | None = None
+    alarms: tuple[AlarmSeen, ...] = ()
 
 
 @dataclass(frozen=True)

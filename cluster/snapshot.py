@@ -29,6 +29,7 @@ from cluster import unitfile
 from cluster.machine_health import kernel_settings
 from cluster.model import Host, Machine
 from cluster.observed import (
+    AlarmSeen,
     BrokerSeen,
     DiskSeen,
     FileSeen,
@@ -268,7 +269,15 @@ def machine(answer: Answer) -> MachineSeen:
             "sysctl": {name: Sysctl(**s) for name, s in answer["sysctl"].items()},
             "journal": tuple(dict(entry.items()) for entry in answer.get("journal", ())),
             "last_stand": last_stand(answer.get("last_stand")),
+            "alarms": tuple(alarm(entry) for entry in answer.get("alarms", ())),
         }
+    )
+
+
+def alarm(entry: Mapping[str, Any]) -> AlarmSeen:
+    """A cause of a machine's alert service."""
+    return AlarmSeen(
+        str(entry["cause"]), str(entry["sentence"]), float(entry["at"]), str(entry["unit"])
     )
 
 

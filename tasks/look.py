@@ -22,6 +22,7 @@ from typing import Any
 SETS = Path("/etc/standfast")
 JOURNAL = Path("/var/lib/standfast/roll.jsonl")
 LAST_STAND = "/run/standfast/guardian/last-stand.json"
+ALERTS = Path("/var/lib/standfast/alert/state.json")
 LATEST = 40  # entries of the journal
 CAP_SYS_RESOURCE = 24
 
@@ -239,6 +240,18 @@ def last_stand() -> Any:
         return None  # it is being written just now
 
 
+def alarms() -> list[dict[str, Any]]:
+    """The last line of each cause that this host's alert service remembers; none where it has no
+    file, or one that makes no sense.
+    """
+    found = []
+    with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+        for cause, known in json.loads(text(ALERTS) or "{}").get("causes", {}).items():
+            about = {key: known[key] for key in ("sentence", "at", "unit")}
+            found.append({"cause": cause, **about})
+    return found
+
+
 def main() -> None:
     """Look at what argv[1] asks, and print it."""
     asked = json.loads(sys.argv[1])
@@ -270,6 +283,7 @@ def main() -> None:
         "monotonic": time.monotonic(),
         "journal": journal(),
         "last_stand": last_stand(),
+        "alarms": alarms(),
     }
     print(json.dumps(seen))
 
