@@ -122,12 +122,24 @@ def test_dead_machines_are_said_in_time(
     figure("fab status, a machine dead", seconds, DEAD)
     with outside():
         lab.kill(second)
-    found, more = until(cluster, "down", 30)
+    found, more = until(cluster, "last stand", 45)
     assert found["next"] == f"switch {first} and {second} on, or mend the network"
-    assert "nothing can be written" in found["headline"]
+    assert "takes all writes alone" in found["headline"]
     figure("fab status, two machines dead", more, DEAD)
     # What would be waited for if each question had only its own deadline.
     assert max(seconds, more) < 3 * DEAD
+    for task in ("roll", "plan"):
+        refused = subprocess.run(
+            [FAB, task, *(["--yes"] if task == "roll" else [])],
+            cwd=connect.ROOT,
+            env=environment(cluster),
+            capture_output=True,
+            text=True,
+            timeout=90,
+            check=False,
+        )
+        assert refused.returncode == 1
+        assert "last stand" in refused.stdout + refused.stderr
 
 
 def test_ctrl_c_ends_the_watching_with_130(cluster: Cluster) -> None:
