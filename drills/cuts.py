@@ -32,15 +32,21 @@ def between(addresses: Sequence[str], both: bool = True, odds: int = 100) -> str
 
 
 def pair(it: Ground, planned: Planned) -> None:
-    """Two hosts do not hear each other; everybody else hears both."""
+    """Two hosts do not hear each other; everybody else hears both.
+
+    Where one of them is the controller, the other cannot tell it that its followers are gone, and
+    what it leads waits until the cut is over: so it is in every Kafka.
+    """
     first, second = planned.targets
-    _cut(it, planned, first, between([it.cluster.machines[second].address]))
+    script = between([it.cluster.machines[second].address])
+    _cut(it, planned, first, script, flows=False)
 
 
 def one_way(it: Ground, planned: Planned) -> None:
-    """The first host does not hear the second, which hears it."""
+    """The first host does not hear the second, which hears it. What waits, waits as in a pair."""
     first, second = planned.targets
-    _cut(it, planned, first, between([it.cluster.machines[second].address], both=False))
+    script = between([it.cluster.machines[second].address], both=False)
+    _cut(it, planned, first, script, flows=False)
 
 
 def alone(it: Ground, planned: Planned) -> None:
