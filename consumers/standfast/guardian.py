@@ -182,7 +182,8 @@ class Guardian:
             alarm("last-stand", f"{action.why}, on {len(action.topics)} topics")
             self._saying.now("hold", "lower")
         else:
-            say(f"guardian: {action.why}", 4)
+            # A cause of its own: within the hour of the first alarm it would not be handed on.
+            alarm("last-stand-over", action.why)
             self._saying.over("hold")
         if action.offline:
             alarm("offline", sentence(action))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from standfast import guardian
+from standfast.errors import UserError
 from standfast.laststand import ALONE, BELIEF, Action, Record, Sight, Topic, changed, decide
 
 ME, NOW = 3, 1_700_000_000.0
@@ -132,3 +135,46 @@ def test_a_record_survives_zookeeper() -> None:
 def test_a_record_that_is_none_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError):
         Record.load(data)
+
+
+def test_the_survivors_disk_is_synced_and_a_failure_is_an_alarm(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    guardian.sync(tmp_path)
+    assert "is on the disk" in capsys.readouterr().err
+    guardian.sync(tmp_path / "gone")
+    assert "alarm last-stand" in capsys.readouterr().err
+
+
+GOOD = """
+broker_id = 1
+zookeeper = ["198.18.0.11:2181"]
+min_insync_replicas = 2
+flush = true
+data = "/data"
+journal = "/journal"
+shown = "/shown"
+[brokers]
+1 = "198.18.0.11:9092"
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (("flush = true\n", ""), "flush: missing"),
+        (("broker_id = 1", "broker_id = 'one'"), "one"),
+        (("[brokers]\n", ""), "brokers"),
+        (("zookeeper = [", "zookeeper = ["), ""),
+    ],
+)
+def test_a_wrong_configuration_is_one_sentence(
+    tmp_path: Path, change: tuple[str, str], named: str
+) -> None:
+    path = tmp_path / "guardian.toml"
+    path.write_text(GOOD.replace(*change))
+    if not named:
+        assert guardian.read(path).brokers == {1: "198.18.0.11:9092"}
+        return
+    with pytest.raises(UserError, match=named):
+        guardian.read(path)
