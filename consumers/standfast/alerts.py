@@ -19,7 +19,7 @@ REST = "many-causes"
 LONGEST = 1000  # characters of a sentence
 RETRY_FIRST, RETRY_LONGEST = 5.0, 300.0  # seconds after an attempt that failed
 
-LINE = re.compile(r"alarm ([A-Za-z0-9][\w.-]{0,99}): (.+)", re.DOTALL)
+LINE = re.compile(r"alarm ([A-Za-z0-9][\w.-]{0,299}): (.+)", re.DOTALL)
 UNITS = re.compile(r"(kafka|zookeeper|standfast-[\w.-]+|consumer-[\w.-]+)\.service")
 OWN = "standfast-alert.service"  # what it says itself must not come back to it
 TAG = "standfast"  # a line of a person: logger -p crit -t standfast 'alarm test: …'
