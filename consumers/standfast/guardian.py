@@ -3,9 +3,6 @@
 Every half second ZooKeeper is asked, after a sync(), who is registered; while it is this host's
 broker alone the others are asked directly as well. standfast.laststand decides. Three may run at
 once: whatever they change they change by version, in transactions.
-
-The topics' settings are written as Kafka 3.9's own tools write them with ZooKeeper: the content of
-/config/topics/NAME, and a node under /config/changes that tells the brokers (AdminZkClient).
 """
 
 from __future__ import annotations
@@ -16,16 +13,16 @@ import os
 import threading
 import time
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from standfast import clients, questions, registered
+from standfast import clients, questions
 from standfast.errors import UserError
-from standfast.laststand import Action, Record, Sight, Topic, alone, changed, decide
+from standfast.laststand import Action, Record, alone, decide
+from standfast.standing import PATIENCE, Registry, Unknown
 from standfast.supervision import Sparing, Stop, Watchdog, alarm, notify, say
 
 if TYPE_CHECKING:
@@ -33,19 +30,12 @@ if TYPE_CHECKING:
 
     from kazoo.client import KazooClient
 
-RECORD = "/standfast/last-stand"
 EVERY = 0.5  # seconds between two looks
 ANSWER = 0.6  # seconds for another broker's answer: one that lives needs 0.01
-PATIENCE = 2.0  # seconds for one answer of ZooKeeper's
 SESSION = 3.0  # seconds; a server that died silently is left after two thirds of it
 TOO_LATE = 2.0  # seconds after which what a look showed is no ground for an action
-CHUNK = 200  # topics in one transaction: far below ZooKeeper's limit of 1 MB
 HOURLY = 3600.0
 QUIET = 15.0  # seconds without ZooKeeper that are not worth a line: it boots, or elects
-
-
-class Unknown(Exception):
-    """What ZooKeeper holds could not be seen, or changed, now: one sentence."""
 
 
 @dataclass(frozen=True)
@@ -233,99 +223,6 @@ class Guardian:
             say(f"guardian: {self.config.journal}: {error.strerror}", 3)
 
 
-class Registry:
-    """What ZooKeeper holds of the cluster, read after a sync() and changed by version."""
-
-    def __init__(self, client: KazooClient) -> None:
-        self._client = client
-        self._versions: dict[str, tuple[dict[str, Any], int]] = {}  # topics' contents
-        self._registration = 0  # the version of the own broker's
-        self._record: int | None = None  # the record's version, None where there is none
-
-    def look(self, me: int, ask_others: Any) -> Sight:
-        """One look. Raises Unknown."""
-        from kazoo.exceptions import NoNodeError
-
-        if not self._client.connected:
-            raise Unknown("not connected to any that serves")
-        try:
-            self._client.sync_async("/brokers").get(timeout=PATIENCE)
-            asked = [
-                self._client.get_children_async("/brokers/ids"),
-                self._client.exists_async(f"/brokers/ids/{me}"),
-            ]
-            found = self._client.get_async(RECORD)
-            ids, own = (answer.get(timeout=PATIENCE) for answer in asked)
-            self._registration = own.version if own else 0
-            try:
-                data, stat = found.get(timeout=PATIENCE)
-                record, self._record = Record.load(data), stat.version
-            except NoNodeError:
-                record, self._record = None, None
-            alive = frozenset(map(int, ids))
-            if alive != {me} and record is None:
-                return Sight(alive)
-            answering = ask_others() if alive == {me} else frozenset()
-            return Sight(alive, answering, record, self._topics())
-        except registered.errors() as error:
-            raise Unknown(_words(error)) from error
-
-    def apply(self, action: Action) -> None:
-        """Make an action's changes: the record first where there is one, and last where it goes.
-
-        Whatever was changed by another meanwhile makes it fail, whole. Raises Unknown.
-        """
-        from kazoo.exceptions import KazooException
-
-        changes = list(action.topics.items())
-        try:
-            self._client.ensure_path(RECORD.rpartition("/")[0])
-            for number, chunk in enumerate(_chunks(changes) or [[]]):
-                transaction = self._client.transaction()
-                if action.record is not None:
-                    self._put(transaction, action.record, first=number == 0)
-                for name, change in chunk:
-                    self._change(transaction, name, change)
-                if action.record is None and (number + 1) * CHUNK >= len(changes):
-                    transaction.delete(RECORD, self._record if self._record is not None else -1)
-                answers = transaction.commit()
-                if wrong := next((a for a in answers if isinstance(a, KazooException)), None):
-                    raise Unknown(f"somebody else changed it first ({wrong!r})")
-        except registered.errors() as error:
-            raise Unknown(_words(error)) from error
-
-    def _put(self, transaction: Any, record: Record, first: bool) -> None:
-        # While this transaction is made the own broker still is who it was.
-        transaction.check(f"/brokers/ids/{record.survivor}", self._registration)
-        if not first:
-            return
-        if self._record is None:
-            transaction.create(RECORD, record.dump())
-        else:
-            transaction.set_data(RECORD, record.dump(), self._record)
-
-    def _change(self, transaction: Any, name: str, change: Mapping[str, str | None]) -> None:
-        content, version = self._versions[name]
-        after = {**content, "config": changed(content.get("config", {}), change)}
-        transaction.set_data(f"/config/topics/{name}", json.dumps(after).encode(), version)
-        told = {"version": 2, "entity_path": f"topics/{name}"}
-        transaction.create(
-            "/config/changes/config_change_", json.dumps(told).encode(), sequence=True
-        )
-
-    def _topics(self) -> dict[str, Topic]:
-        found = {}
-        partitions = registered.states(self._client, PATIENCE)
-        asked = {name: self._client.get_async(f"/config/topics/{name}") for name in partitions}
-        for name, states in partitions.items():
-            data, stat = asked[name].get(timeout=PATIENCE)
-            content = json.loads(data)
-            self._versions[name] = (content, stat.version)
-            own = {key: str(value) for key, value in content.get("config", {}).items()}
-            found[name] = Topic(own, [states[number].isr for number in sorted(states)])
-        return found
-
-
 def sync(data: Path) -> None:
     """Everything in the data's file system on the disk: what was acknowledged without a flush is
     now the only copy.
@@ -356,16 +253,3 @@ def sentence(action: Action) -> str:
 def _some(names: tuple[str, ...], most: int = 6) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
-
-
-def _chunks(changes: list[Any]) -> list[list[Any]]:
-    def parts() -> Iterator[list[Any]]:
-        rest = iter(changes)
-        while part := list(islice(rest, CHUNK)):
-            yield part
-
-    return list(parts())
-
-
-def _words(error: BaseException) -> str:
-    return f"{type(error).__name__} {error}".strip()
