@@ -37,4 +37,4 @@ class Names:
     databases: tuple[str, ...] = ()
     collectors: tuple[str, ...] = ()
     scripts: tuple[str, ...] = ()
-    aides: tuple[str, ...] = ("probe", "guardian")
+    aides: tuple[str, ...] = ("probe", "alert", "guardian")
