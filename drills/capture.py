@@ -30,7 +30,7 @@ from lab.machine import Lab, LabError
 from tasks import ask, rendered
 
 FOLDER = connect.ROOT / "tests" / "unit" / "snapshots"
-MOST = 25_000  # bytes of a file
+MOST = 30_000  # bytes of a file
 ILL, WELL = 60.0, 180.0  # seconds that a state, and healing, may take
 UNREADABLE = "unreadable"
 FIGURES = ("zk_server_state", "zk_peer_state", "zk_followers", "zk_synced_followers")
