@@ -15,6 +15,7 @@ from pathlib import Path
 from standfast.records import record_of
 
 SLOWLY = 1.0  # seconds that its sink takes for a batch
+BATCH = 2000  # records that it holds at most, so that it keeps up with its feed
 MISTAKES = {
     "latest": {"auto.offset.reset": "latest", "enable.auto.commit": "false"},
     "auto-commit": {
@@ -33,7 +34,7 @@ def main() -> None:
     consumer = clients.consumer(MISTAKES[mistake], bootstrap.split(","), group_id=group)
     consumer.subscribe([topic])
     while True:
-        messages = [message for message in consumer.consume(200, 0.5) if not message.error()]
+        messages = [message for message in consumer.consume(BATCH, 0.5) if not message.error()]
         if not messages:
             continue
         with Path(file).with_suffix(".holds").open("w") as holds:
