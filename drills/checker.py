@@ -11,6 +11,7 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,8 @@ from standfast.ledger import acknowledgements
 from standfast.ranges import Ranges
 
 MARGIN = 1000  # ms by which looks, the ledger's clock and an answer on its way may be apart
+GRACE = 10_000  # ms in which one of two leaders must have noticed that it is none
+HOLE = 10_000  # ms without a look, after which the recorder cannot be said to have looked on
 
 
 @dataclass
@@ -45,6 +48,7 @@ class History:
     observed: Sequence[Mapping[str, Any]] = ()
     sinks: Mapping[str, Any] = field(default_factory=dict)
     copies: Mapping[str, Any] = field(default_factory=dict)
+    unread: set[int] = field(default_factory=set)  # partitions whose log was not read to its end
     unknown: list[str] = field(default_factory=list)
 
 
@@ -69,7 +73,7 @@ def judge(folder: Path) -> Verdict:
     count = sum(len(of.sequences) for of in history.acknowledged.values())
     return Verdict(
         rules={name: rule(history) for name, rule in RULES.items()},
-        unknown=history.unknown,
+        unknown=[*history.unknown, *not_looked_at(history)],
         acknowledged=count,
         in_log=sum(len(read.offsets) for read in history.log.values()),
         looks=len(history.observed),
@@ -87,7 +91,13 @@ def lost(history: History) -> list[str]:
         for sequence in read.sequences:
             if 0 <= sequence <= most:
                 there[sequence] = 1
-    gone = sorted(s for of in history.acknowledged.values() for s in of.sequences if not there[s])
+    gone = sorted(
+        sequence
+        for number, of in history.acknowledged.items()
+        if number in history.log and number not in history.unread
+        for sequence in of.sequences
+        if not there[sequence]
+    )
     return [f"{len(gone)} records: sequences {Ranges.of(gone).text()[:300]}"] if gone else []
 
 
@@ -118,7 +128,8 @@ def reordered(history: History) -> list[str]:
         seen: set[int] = set()
         for offset, sequence, key in zip(read.offsets, read.sequences, read.keys, strict=True):
             before = newest.get(key, -1)
-            if sequence < before and sequence not in history.again and sequence not in seen:
+            # Only a second copy may come late, and only where the feed had cause to send again.
+            if sequence < before and sequence not in seen:
                 found.append(f"{history.topic}/{number} at {offset}: {sequence} after {before}")
             newest[key] = max(before, sequence)
             if history.again:
@@ -127,8 +138,9 @@ def reordered(history: History) -> list[str]:
 
 
 def divergent(history: History) -> list[str]:
-    """One offset acknowledged for two records, or holding another than was acknowledged there."""
+    """One offset acknowledged for two records, or a record that lies elsewhere than told."""
     found = []
+    anywhere = {s for read in history.log.values() for s in read.sequences}
     for number, of in sorted(history.acknowledged.items()):
         read = history.log.get(number)
         told: dict[int, int] = {}
@@ -146,6 +158,8 @@ def divergent(history: History) -> list[str]:
             )
             if there not in (None, sequence):
                 found.append(f"{place}: {there} in place of {sequence}")
+            elif there is None and sequence in anywhere and number not in history.unread:
+                found.append(f"{place}: nothing, and {sequence} lies elsewhere")
     return _some(found)
 
 
@@ -160,7 +174,7 @@ def trees_differ(history: History) -> list[str]:
 
 
 def two_quorums(history: History) -> list[str]:
-    """A ZooKeeper leader that still commits after one of a newer epoch was seen.
+    """A leader that still commits while a newer epoch is led, or two for longer than GRACE.
 
     Two that call themselves leader for a moment are no two quorums: one that is cut off notices
     that within its syncLimit, and commits nothing meanwhile.
@@ -168,6 +182,7 @@ def two_quorums(history: History) -> list[str]:
     found = []
     newest = -1  # the newest epoch that was seen to lead
     last: dict[int, int] = {}  # of an older one, its last transaction when it was first seen since
+    together: dict[tuple[str, ...], int] = {}  # since when the same two lead
     for look in history.observed:
         leaders = {
             name: (int(zxid, 16) >> 32, int(zxid, 16) & 0xFFFFFFFF)
@@ -178,6 +193,11 @@ def two_quorums(history: History) -> list[str]:
         for name, (epoch, counter) in leaders.items():
             if epoch < newest and counter > last.setdefault(epoch, counter):
                 found.append(f"{name} leads epoch {epoch} and commits, while {newest} is led")
+        both = tuple(sorted(leaders))
+        together = {both: together.get(both, look["at"])} if len(both) > 1 else {}
+        if both in together and look["at"] - together[both] > GRACE:
+            seconds = (look["at"] - together[both]) / 1000
+            found.append(f"{' and '.join(both)} both lead, for {seconds:.0f} s by now")
     return _some(found)
 
 
@@ -224,6 +244,43 @@ def short_times(
     return found
 
 
+def not_looked_at(history: History) -> list[str]:
+    """What the other rules had nothing to judge by: no answer of theirs is good then."""
+    found = []
+    if not history.acknowledged:
+        found.append("nothing was acknowledged")
+    missing = sorted(set(history.acknowledged) - set(history.log))
+    if missing:
+        found.append(f"the log of partitions {missing}")
+    if not _of(history, "sinks"):
+        found.append("the sinks: none was asked")
+    if not history.copies.get("partitions"):
+        found.append("the copies: none was compared")
+    if not history.copies.get("trees"):
+        found.append("the voters' trees: none was compared")
+    return found + _blind(history)
+
+
+def _blind(history: History) -> list[str]:
+    """Where the recorder did not look on while records were acknowledged."""
+    times = [of.at for of in history.acknowledged.values() if of.at]
+    if not times or not history.observed:
+        return []
+    begin, end = min(at[0] for at in times), max(at[-1] for at in times)
+    what = "what the cluster said of itself"
+    found = []
+    looks = [begin, *(look["at"] for look in history.observed if begin < look["at"] < end), end]
+    hole, since = max((after - before, before) for before, after in pairwise(looks))
+    if hole > HOLE:
+        found.append(f"{what}: nothing for {hole / 1000:.0f} s from {since}")
+    through = sum(1 for look in history.observed if look.get("through"))
+    if 2 * through < len(history.observed):
+        found.append(f"{what}: the registry in {through} of {len(history.observed)} looks")
+    if not any(history.topic in look.get("min_isr", {}) for look in history.observed):
+        found.append(f"{what}: the min ISR of {history.topic} was never read")
+    return found
+
+
 RULES = {
     "lost": lost,
     "unseen": unseen,
@@ -254,8 +311,10 @@ def load(folder: Path) -> History:
                 history.again.add(line.sequence)
         history.log, about = readback.load(folder)
         history.topic = str(about["topic"])
-        if about["unread"]:
-            history.unknown.append(f"the log of partitions {about['unread']} to its end")
+        unread = about["unread"]
+        if isinstance(unread, dict) and unread:
+            history.unread = set(map(int, unread))
+            history.unknown.append(f"the log of partitions {unread} to its end")
     except (OSError, ValueError, EOFError, UserError) as error:
         history.unknown.append(f"the ledger and the log: {error}")
     history.sinks = _json(folder / "sinks.json", history.unknown)

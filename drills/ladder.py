@@ -94,10 +94,12 @@ def rungs(collectors: Sequence[str]) -> list[Rung]:
 
 
 def figures(entries: Sequence[Entry], collectors: Sequence[str]) -> list[Figure]:
-    """Median and worst of every rung that something happened on; what did not heal is left out."""
+    """Median and worst of every rung that something happened on. What did not heal in time counts
+    with what it cost until then.
+    """
     found = []
     for rung in rungs(collectors):
-        values = [rung.figure(e) for e in entries if not e.error and rung.meant(e)]
+        values = [rung.figure(e) for e in entries if rung.meant(e)]
         if values:
             found.append(Figure(rung, len(values), median(values), max(values)))
     return found

@@ -128,6 +128,7 @@ class Run:
             self.cluster, self.lab, self.stream, self.folder / "faults.jsonl", self._told
         )
         self.began = now()
+        self.commit = evidence.commit()
         self.problems: list[str] = []
         self.struck = 0
 
@@ -299,7 +300,7 @@ class Run:
         content = {
             "seed": self.seed,
             "hours": self.hours,
-            "commit": evidence.commit(),
+            "commit": self.commit,
             "inventory": self.cluster.path.read_text(),
             "versions": evidence.versions(self.cluster),
             "settings": evidence.settings(self.cluster),
