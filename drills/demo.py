@@ -16,7 +16,7 @@ from types import FrameType
 
 import connect
 from cluster.model import Cluster
-from drills import deploys, hosts, rolls
+from drills import deploys, hosts, power, rolls
 from drills.closing import closing_table, ladder_table, try_next
 from drills.outside import outside
 from drills.result import Result
@@ -227,13 +227,7 @@ class Demo:
         """Every machine on again; what counts is the time from when they can be logged in to."""
         self.screen.say("all three are switched on again", "bold yellow")
 
-        def boot(host: str) -> None:
-            with outside():
-                self.lab.boot(host)
-
-        with ThreadPoolExecutor() as pool:
-            list(pool.map(boot, self.killed))
-        at = now()
+        at = power.boot(self.lab, self.killed, self.screen.say)
         with self.stream.fault("all three powered on again, after sshd answers", at, since=True):
             self.stream.flows(120)
             self.screen.say("the stream goes on", "green")
@@ -284,8 +278,7 @@ class Demo:
             self.watch.stop()
             for host in self.killed:
                 say(f"switching {host} on again")
-                with outside():
-                    self.lab.boot(host)
+            power.boot(self.lab, self.killed, say)
             self.stream.stop()
             say("the feed is stopped")
             if self.stream.faults or self.killed:

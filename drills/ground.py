@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,12 +12,11 @@ from typing import Any
 
 import connect
 from cluster.model import Cluster
-from drills import hosts
+from drills import hosts, power
 from drills.outside import outside
 from drills.seen import Brokers
 from drills.stream import Stream, now
 from drills.wait import NotYet, Overdue, wait_until
-from lab import network
 from lab.machine import Lab, LabError
 
 ILL = (Overdue, LabError, OSError)  # what a fault that does not heal in time ends with
@@ -253,47 +250,8 @@ class Ground:
             self.lab.cut(*names)
 
     def boot(self, names: Iterable[str], entry: Entry | None = None, wait: bool = True) -> int:
-        """Switch hosts on, all at once. Returns when (Unix ms) sshd answered on the last one.
-
-        `wait` until their services are started: a start gate may hold one until others are there.
-        """
-
-        def one(name: str) -> int:
-            try:
-                with outside():
-                    self.lab.boot(name)
-            except LabError as error:
-                if not any(words in str(error) for words in ("booted, but", "had not ended")):
-                    raise
-                if entry:
-                    entry.say(str(error)[:300])
-            return now()
-
-        answered: dict[str, int] = {}
-        names = list(names)
-        begin = time.monotonic()
-
-        def sshd(name: str) -> None:
-            address = self.cluster.machines[name].address
-            while name not in answered and time.monotonic() < begin + 60:
-                if network.answers(self.lab.plan.title, address, 22):
-                    answered[name] = now()
-                    return
-                time.sleep(0.1)
-
-        if not wait:
-            for name in names:
-                threading.Thread(target=one, args=[name], daemon=True).start()
-            for name in names:
-                sshd(name)
-            return max(answered.values(), default=now())
-        with ThreadPoolExecutor(2 * max(1, len(names))) as pool:
-            looking = [pool.submit(sshd, name) for name in names]
-            booting = [pool.submit(one, name) for name in names]
-            done = [future.result() for future in booting]
-            for future in looking:
-                future.result()
-        return max(answered.values(), default=max(done, default=now()))
+        """Switch hosts on; when (Unix ms) sshd answered on the last one (drills.power)."""
+        return power.boot(self.lab, names, entry.say if entry else lambda _: None, wait)
 
     def run(self, host: str, script: str, seconds: float = 30) -> str:
         """A shell script on a host, as root."""

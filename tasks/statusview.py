@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cluster.machine_health import demand
-from cluster.model import WITNESSED
+from cluster.model import AIDES, WITNESSED
 from cluster.overview import WRITTEN, HostView, Lag, Overview, Process
 from cluster.sizes import show_size
 from cluster.writes import listed
@@ -97,7 +97,15 @@ def _rows(status: Status) -> list[tuple[str, Cell]]:
         ("disk days left", _of_broker(_disk)),
         (UPTIME, lambda _: Text()),
     ]
-    return rows + [(f"  {name}", _service(name)) for name in status.cluster.services]
+    return rows + [(f"  {', '.join(names)}", _service(*names)) for names in _together(status)]
+
+
+def _together(status: Status) -> list[tuple[str, ...]]:
+    """The services, a row each; the aides share one where they say the same on each machine."""
+    views = status.overview.hosts.values()
+    said = [{_service(name)(view).plain for name in AIDES} - {""} for view in views]
+    aides = {name: AIDES for name in AIDES if all(len(words) < 2 for words in said)}
+    return list(dict.fromkeys(aides.get(name, (name,)) for name in status.cluster.services))
 
 
 def _of_broker(cell: Cell) -> Cell:
@@ -105,14 +113,14 @@ def _of_broker(cell: Cell) -> Cell:
     return lambda view: cell(view) if view.broker else Text()
 
 
-def _service(name: str) -> Cell:
-    """A process: how long it is up, and how often it was restarted."""
+def _service(*names: str) -> Cell:
+    """Processes that say the same: how long they are up, and how often they were restarted."""
 
     def cell(view: HostView) -> Text:
-        found = view.processes.get(name)
+        found = next((view.processes[name] for name in names if name in view.processes), None)
         if found is not None:
             return process(found)
-        expected = view.broker or name in WITNESSED
+        expected = view.broker or any(name in WITNESSED for name in names)
         return UNKNOWN if view.unasked and expected else Text()
 
     return cell

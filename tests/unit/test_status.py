@@ -171,7 +171,8 @@ def test_where_nothing_can_be_rendered_the_rest_is_said_all_the_same(
     sets, why = rendered(replace(LAB, kafka=missing))
     assert why
     assert {s.unit for s in sets["kafka1"]} == {
-        "zookeeper.service", "kafka.service", "standfast-probe.service",
+        "zookeeper.service", "kafka.service",
+        "standfast-probe.service", "standfast-alert.service", "standfast-guardian.service",
         *(f"consumer-{name}.service" for name in LAB.consumers),
     }  # fmt: skip
     shown = judged(LAB, sets, why, captured.seen("healthy"))

@@ -135,7 +135,9 @@ def test_without_a_quorum_no_new_producer_can_begin() -> None:
     "name", ["broker-missing", "machine-dead", "two-machines-dead", "under-min-isr"]
 )
 def test_what_one_thing_explains_is_said_once(name: str) -> None:
-    assert len(judged(captured.seen(name)).causes) == 1
+    """The guardians are stopped in some of these states, so that no last stand begins."""
+    found = [cause.what for cause in judged(captured.seen(name)).causes]
+    assert len([what for what in found if not what.startswith(("guardian on", "alarm "))]) == 1
 
 
 # --- never full where something could not be asked ---
