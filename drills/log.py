@@ -9,10 +9,9 @@ from standfast.ranges import Ranges
 from standfast.union import FeedTotal
 
 
-def in_log(topic: str, feed: str, seconds: float = 60) -> FeedTotal:
-    """The feed's records in a topic's log. After `seconds`, what cannot be read is not there.
-
-    Raises OSError where not even the topic's partitions are to be had.
+def in_log(topic: str, feed: str, seconds: float = 60, dead: bool = False) -> FeedTotal:
+    """The feed's records in a topic's log. What is not read within `seconds` raises OSError; with
+    `dead` it counts as not there: its only copy is on a machine that died.
     """
     from confluent_kafka import KafkaException, TopicPartition
 
@@ -23,18 +22,26 @@ def in_log(topic: str, feed: str, seconds: float = 60) -> FeedTotal:
     found = FeedTotal()
     offsets: dict[int, list[int]] = {}
     sequences: list[int] = []
+    unread: dict[int, str] = {}
+    ends: dict[int, int] = {}
     try:
-        partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-        ends: dict[int, int] = {}
-        for number in partitions:
-            try:
-                place = TopicPartition(topic, number)
-                first, end = consumer.get_watermark_offsets(place, timeout=5)
-            except KafkaException:
-                continue  # nobody leads it: nothing of it can be read
-            if end > first:
-                ends[number] = end
+        unread = dict.fromkeys(consumer.list_topics(topic, timeout=10).topics[topic].partitions, "")
+        while unread and time.monotonic() < deadline:
+            # A quiet partition may say for seconds after a fault that its end is not known.
+            for number in list(unread):
+                try:
+                    place = TopicPartition(topic, number)
+                    first, end = consumer.get_watermark_offsets(place, timeout=5)
+                except KafkaException as error:
+                    unread[number] = error.args[0].str()
+                    continue
+                del unread[number]
+                if end > first:
+                    ends[number] = end
                 offsets[number] = []
+            if unread:
+                time.sleep(0.2)
+        deadline = max(deadline, time.monotonic() + 10)
         consumer.assign([TopicPartition(topic, number, 0) for number in ends])
         while ends and time.monotonic() < deadline:
             for message in consumer.consume(1000, 1.0):
@@ -50,6 +57,9 @@ def in_log(topic: str, feed: str, seconds: float = 60) -> FeedTotal:
         raise OSError(f"kafka: {topic} cannot be read: {error.args[0].str()}") from None
     finally:
         consumer.close()
+    unread |= {number: f"not read up to {end}" for number, end in ends.items()}
+    if unread and not dead:
+        raise OSError(f"{topic}: partitions that could not be read in {seconds:.0f} s: {unread}")
     found.sequences = Ranges.of(sequences)
     found.places = {(topic, number): Ranges.of(read) for number, read in offsets.items()}
     return found

@@ -10,7 +10,7 @@ import connect
 from cluster.model import Cluster
 from drills.ground import Ground
 from drills.stream import Stream
-from drills.wait import wait_until
+from drills.wait import NotYet, wait_until
 from lab.machine import Lab
 from standfast.ledger import Ledger
 from standfast.union import FeedTotal, Total, Verdict, judge
@@ -23,19 +23,34 @@ def topic(name: str, replication: int, **settings: str) -> Iterator[str]:
     """A topic of its own, for as long as the control takes."""
     from confluent_kafka.admin import NewTopic
 
-    admin = connect.admin()
+    _delete(name)
     config = {key.replace("_", "."): value for key, value in settings.items()}
     made = NewTopic(name, num_partitions=3, replication_factor=replication, config=config)
-    for future in admin.delete_topics([name]).values():
-        future.exception(15)  # there mostly is none
-    wait_until(lambda: name not in admin.list_topics(timeout=5).topics, 30, f"{name} to be gone")
+    admin = connect.admin()
     for future in admin.create_topics([made]).values():
         future.result(15)
     try:
         yield name
     finally:
-        for future in admin.delete_topics([name]).values():
-            future.result(30)
+        _delete(name)
+
+
+def _delete(name: str) -> None:
+    """Delete a topic, if it is there; the controller may be one that was just elected."""
+    from confluent_kafka import KafkaException
+
+    def gone() -> bool:
+        admin = connect.admin()  # a new one: what an old one knows is from before the fault
+        try:
+            if name not in admin.list_topics(timeout=5).topics:
+                return True
+            for future in admin.delete_topics([name], operation_timeout=10).values():
+                future.result(15)
+        except KafkaException as error:
+            raise NotYet(error.args[0].str()) from None
+        raise NotYet("it is still there")
+
+    wait_until(gone, 60, f"{name} to be gone", every=1)
 
 
 def judged(found: FeedTotal, ledger: Ledger) -> Verdict:

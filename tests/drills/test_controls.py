@@ -71,7 +71,7 @@ def test_a_machines_death_with_one_replica_is_caught_losing_records(
         try:
             with outside():
                 lab.kill(host)
-            verdict = judged(in_log(name, ledger.feed, seconds=40), ledger)
+            verdict = judged(in_log(name, ledger.feed, seconds=40, dead=True), ledger)
         finally:
             whole(cluster, lab, stream, tmp_path)
         assert verdict.missing, f"{host} died with the only copy, and nothing is missing"
