@@ -102,11 +102,16 @@ def lost(history: History) -> list[str]:
 
 
 def unseen(history: History) -> list[str]:
-    """Acknowledged and in the log, and in a sink not even after healing."""
+    """In the log, and in a sink not even after healing: acknowledged or not."""
     found = [f"{host} was not asked: {why}" for host, why in _of(history, "unasked").items()]
+    told = Ranges.of(s for of in history.acknowledged.values() for s in of.sequences)
+    untold = Ranges.of(s for read in history.log.values() for s in read.sequences) - told
     for name, sink in _of(history, "sinks").items():
         if sink["missing"]:
             found.append(f"{name}: {sink['missing']} records: {sink['missing_sequences'][:300]}")
+        if skipped := untold - Ranges((first, last) for first, last in sink["beyond"]):
+            words = f"{len(skipped)} records of the log, which nobody was told of"
+            found.append(f"{name}: {words}: {skipped.text()[:300]}")
     return found
 
 

@@ -1,7 +1,9 @@
 """Copies that are damaged: a bit turned over in a file of one host, or files of it gone.
 
-The start gate must find that out and mend it, without a hand. Alone, and together with the power
-going on all three: then the damage happens under the running processes, and the host comes first.
+The start gate must find that out and mend it, without a hand; but a closed segment is read only
+where somebody asks for it, as an operator does whom an alarm has told of a damaged batch. Alone,
+and together with the power going on all three: then the damage happens under the running processes,
+and the host comes first.
 """
 
 from __future__ import annotations
@@ -22,6 +24,9 @@ import glob, os, sys
 what, topic = sys.argv[1:]
 if what == 'zookeeper':
     files = glob.glob("/var/lib/zookeeper/log/version-2/log.*")
+    files = sorted(files, key=os.path.getmtime)[-1:]
+elif what == 'snapshot':
+    files = glob.glob("/var/lib/zookeeper/data/version-2/snapshot.*")
     files = sorted(files, key=os.path.getmtime)[-1:]
 else:
     places = glob.glob(f"/var/lib/kafka/data/{topic}-[0-9]*")
@@ -50,9 +55,11 @@ KINDS = {
     "bit flipped in the active segment": ("kafka", "active"),
     "bit flipped in a closed segment": ("kafka", "closed"),
     "bit flipped in ZooKeeper's log": ("zookeeper", "zookeeper"),
+    "bit flipped in ZooKeeper's snapshot": ("zookeeper", "snapshot"),
     "Kafka's files deleted": ("kafka", ""),
     "ZooKeeper's files deleted": ("zookeeper", ""),
 }
+EVERY_SEGMENT = "install -o kafka /dev/null /var/lib/kafka/check-every-segment; sync"
 POWER = " and the power cut on all three"
 
 
@@ -114,6 +121,9 @@ def _mended(it: Ground, host: str) -> None:
 
 
 def _damage(it: Ground, host: str, service: str, what: str, entry: Entry) -> None:
+    if what == "closed":
+        it.run(host, EVERY_SEGMENT)
+        entry.say("every segment is to be read")
     if what:
         script = f"python3 -c {shlex.quote(FLIP)} {what} {it.stream.topic}"
         entry.say(it.run(host, script).strip())
@@ -124,7 +134,10 @@ def _damage(it: Ground, host: str, service: str, what: str, entry: Entry) -> Non
 
 
 def last_resort(it: Ground) -> list[str]:
-    """What no gate mended is taken away by hand, so that the run can go on: what was done."""
+    """What no gate mended is taken away by hand, so that the run can go on: what was done.
+
+    A run in which this did anything is not good.
+    """
     done = []
     for host in it.cluster.hosts:
         found = it.run(host, "systemctl is-active zookeeper kafka; true").split()
@@ -135,6 +148,9 @@ def last_resort(it: Ground) -> list[str]:
             others = {name: n for name, n in brokers.lagging.items() if n and name != host}
             if service == "kafka" and (others or brokers.offline):
                 done.append(f"{host}: {service} is {state}, and the others are not whole: left")
+                continue
+            if service == "zookeeper" and not it.zookeeper_leader():
+                done.append(f"{host}: {service} is {state}, and no other leads: left")
                 continue
             gone = f"{ZOOKEEPER}/*/version-2" if service == "zookeeper" else f"{KAFKA}/*"
             it.run(host, f"systemctl stop {service}; rm -rf {gone}; systemctl start {service}", 120)

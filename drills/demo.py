@@ -232,6 +232,7 @@ class Demo:
             self.stream.flows(120)
             self.screen.say("the stream goes on", "green")
         self.stream.healthy(180)
+        self.stream.restored()
         self.killed.clear()
         self.screen.say("every replica is in sync again, and min ISR is what it was", "green")
 

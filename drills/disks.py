@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 
 import connect
+from cluster.commands import sh
+from drills import hosts
 from drills.ground import BALLAST, Ground
 from drills.plan import Planned
 from drills.stream import now
@@ -13,39 +16,73 @@ from drills.wait import wait_until
 LASTS = 8.0  # seconds
 ROOM = 100_000  # bytes that a full disk has left
 UNIT = "postgresql@15-main.service"
+PROBE = "standfast-probe.service"
+SHARE = 8  # percent of a disk that is free where it is nearly full: an alarm is due below 10
 FILL = (
     "free=$(df --output=avail -B1 / | tail -n 1); "
-    f"[ $free -gt {ROOM} ] && fallocate -l $((free - {ROOM})) {BALLAST}; true"
+    f"[ $free -gt {ROOM} ] && fallocate -l $((free - {ROOM})) {BALLAST}-2; true"
 )
+NEARLY = (
+    "set -- $(df --output=avail,size -B1 / | tail -n 1); "
+    f"fallocate -l $(($1 - $2 * {SHARE} / 100)) {BALLAST}"
+)
+FREE = f"rm -f {BALLAST} {BALLAST}-2"
 
 
 def full(it: Ground, planned: Planned) -> None:
-    """The disk of a host, or of all of them, has no room left; then it is freed."""
-    targets = planned.targets
-    everywhere = len(targets) == len(it.cluster.hosts)
-    with it.fault(planned.kind, "disk", targets) as entry:
-        entry.aimed = it.aimed(targets)
+    """The disk of a host has no room left; then it is freed."""
+    (host,) = planned.targets
+    with it.fault(planned.kind, "disk", planned.targets) as entry:
+        entry.aimed = it.aimed([host])
         try:
-            for host in targets:
-                it.run(host, FILL)
+            it.run(host, FILL)
             entry.at = now()
-            if everywhere:
-                wait_until(lambda: it.stream.silence() > 3, 60, "the stream to stand still")
-                entry.say("the stream stood still")
-            else:
-                time.sleep(LASTS)
-                it.flows(60)
+            time.sleep(LASTS)
+            it.flows(60)
         finally:
-            for answer in connect.each(targets, _free).values():
-                if isinstance(answer, OSError):
-                    entry.say(str(answer))
+            it.run(host, FREE)
+        _whole(it)
+
+
+def full_everywhere(it: Ground, planned: Planned) -> None:
+    """The disks of all hosts fill. An alarm says so in time for the feed to be told to stop; then
+    there is no room left at all, until a ballast is freed, and the feed goes on.
+    """
+    targets = planned.targets
+    with it.fault(planned.kind, "disk", targets) as entry:
+        began = now()
+        try:
+            _done(connect.each(targets, lambda host: connect.run(host, sh(NEARLY))))
+            for host in targets:
+                wait_until(
+                    lambda host=host: "alarm disk: " in hosts.journal(host, PROBE, began),
+                    60,
+                    f"the alarm that the disk of {host} fills",
+                    every=1,
+                )
+            entry.say(f"the last alarm came after {(now() - began) / 1000:.0f} s")
+            if not it.stream.stop():
+                raise OSError("told to stop in time, the feed could not have all acknowledged")
+            entry.at = now()
+            _done(connect.each(targets, lambda host: connect.run(host, sh(FILL))))
+            time.sleep(LASTS)
+        finally:
+            _done(connect.each(targets, lambda host: connect.run(host, FREE)))
         it.in_sync(180)
-        it.running(90)
-        it.flows(60)
+        it.stream.start(resume=True, seconds=60)
+        _whole(it)
 
 
-def _free(host: str) -> None:
-    connect.run(host, f"rm -f {BALLAST}")
+def _done(answers: Mapping[str, object]) -> None:
+    for answer in answers.values():
+        if isinstance(answer, OSError):
+            raise answer
+
+
+def _whole(it: Ground) -> None:
+    it.in_sync(180)
+    it.running(90)
+    it.flows(60)
 
 
 def sink_down(it: Ground, planned: Planned) -> None:
@@ -60,7 +97,7 @@ def sink_slow(it: Ground, planned: Planned) -> None:
 
 def sink_full(it: Ground, planned: Planned) -> None:
     """PostgreSQL's disk is full."""
-    _sink(it, planned, FILL, f"rm -f {BALLAST}; systemctl restart {UNIT}")
+    _sink(it, planned, FILL, f"{FREE}; systemctl restart {UNIT}")
 
 
 def _sink(it: Ground, planned: Planned, make: str, mend: str) -> None:

@@ -115,6 +115,7 @@ def sinks(result: Result) -> dict[str, Any]:
                 "twice": sink.verdict.twice,
                 "conflicts": sink.conflicts,
                 "shared": sink.shared,
+                "beyond": sink.beyond.pairs(),
             }
             for name, sink in result.sinks.items()
         },

@@ -36,10 +36,12 @@ def _units(*services: str) -> Callable[[Names], list[Place]]:
     def of(names: Names) -> list[Place]:
         found: list[Place] = []
         for service in services:
-            every = {"collectors": names.collectors, "scripts": names.scripts}
+            every = {
+                "collectors": names.collectors, "scripts": names.scripts, "aides": names.aides,
+            }  # fmt: skip
             for unit in every.get(service, (service,)):
                 at = names.hosts
-                if service in ("zookeeper", "probe"):
+                if unit == "zookeeper" or unit in names.witnessed:
                     at += names.witnesses
                 found += [((host,), unit, "", 0.0) for host in at]
         return found
@@ -83,6 +85,10 @@ def _all_in_turn(names: Names) -> list[Place]:
     return [(order, "", "", 6.0) for order in permutations(names.hosts)]
 
 
+def _each_order(names: Names) -> list[Place]:
+    return [(order, "", "", 0.0) for order in permutations(names.hosts)]
+
+
 def _all_together(names: Names) -> list[Place]:
     return [(names.hosts, "", "", 0.0)]
 
@@ -119,28 +125,32 @@ KINDS: dict[str, Kind] = {
     "kill -9 of zookeeper": Kind(KILL, _units("zookeeper"), 12, 6),
     "kill -9 of a collector": Kind(KILL, _units("collectors"), 20, 5, light=True),
     "kill -9 of a script": Kind(KILL, _units("scripts"), 10, 4, light=True),
-    "kill -9 of an aide": Kind(KILL, _units("probe", "guardian"), 14, 4, light=True),
+    "kill -9 of an aide": Kind(KILL, _units("aides"), 14, 4, light=True),
     "SIGSTOP of kafka": Kind(STOP, _units("kafka"), 3, 45),
     "SIGSTOP of zookeeper": Kind(STOP, _units("zookeeper"), 4, 30),
     "SIGSTOP of a collector": Kind(STOP, _units("collectors"), 6, 16, light=True),
     "SIGSTOP of a script": Kind(STOP, _units("scripts"), 4, 16, light=True),
-    "SIGSTOP of an aide": Kind(STOP, _units("probe", "guardian"), 4, 25, light=True),
+    "SIGSTOP of an aide": Kind(STOP, _units("aides"), 4, 25, light=True),
     "crash loop of kafka": Kind(LOOP, _units("kafka"), 2, 45),
     "crash loop of zookeeper": Kind(LOOP, _units("zookeeper"), 2, 25),
-    "crash loop of a collector": Kind(LOOP, _units("collectors"), 6, 24, light=True),
+    "crash loop of a collector": Kind(LOOP, _units("collectors"), 10, 36, light=True),
     "crash loop of a script": Kind(LOOP, _units("scripts"), 2, 24, light=True),
-    "crash loop of an aide": Kind(LOOP, _units("probe", "guardian"), 3, 24, light=True),
+    "crash loop of an aide": Kind(LOOP, _units("aides"), 3, 24, light=True),
     "silent death": Kind(machines.silent_death, _one, 6, 35),
     "silent deaths in turn": Kind(machines.silent_death, _in_turn, 11, 60),
     "silent deaths at once": Kind(machines.silent_death, _two_at_once, 12, 45),
-    "silent deaths of all": Kind(machines.silent_death, _all_in_turn, 2, 80),
+    "silent deaths of all in turn": Kind(machines.silent_death, _all_in_turn, 2, 80),
+    "silent deaths of all": Kind(machines.silent_death, _all_at_once, 1, 45),
     "power cut": Kind(machines.power_cut, _one, 3, 35),
+    "power cuts in turn": Kind(machines.power_cut, _in_turn, 1, 60),
     "power cuts at once": Kind(machines.power_cut, _two_at_once, 2, 45),
     "power cut on all": Kind(machines.power_cut, _all_at_once, 12, 45),
     "power cuts of all in turn": Kind(machines.power_cut, _all_in_turn, 2, 80),
     "power off": Kind(machines.power_off, _one, 3, 45),
+    "power off of two": Kind(machines.power_off, _ordered, 1, 60),
     "power off of all": Kind(machines.power_off, _all_together, 1, 70),
     "reboot": Kind(machines.reboot, _one, 3, 35),
+    "reboots of all in turn": Kind(machines.reboot, _each_order, 1, 90),
     "machine frozen": Kind(machines.freeze, _one, 3, 40),
     "witness' silent death": Kind(machines.witness_death, _witness, 3, 12),
     "cut between two hosts": Kind(cuts.pair, _pairs, 4, 20),
@@ -150,7 +160,7 @@ KINDS: dict[str, Kind] = {
     "cut from the clients": Kind(cuts.clients, _each_host, 3, 12),
     "packets dropped": Kind(cuts.lossy, _each_host, 4, 15),
     "disk full": Kind(disks.full, _each_host, 3, 35),
-    "disks full on all": Kind(disks.full, _all_together, 1, 90),
+    "disks full on all": Kind(disks.full_everywhere, _all_together, 1, 90),
     "memory exhausted": Kind(memory.exhaust, _each_host, 3, 25),
     "sink down": Kind(disks.sink_down, _database, 3, 15),
     "sink slow": Kind(disks.sink_slow, _database, 3, 15),

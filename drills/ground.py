@@ -184,18 +184,7 @@ class Ground:
 
     def min_isr(self, seconds: float = 30) -> None:
         """Wait until no guardian's last stand is in force any more."""
-
-        def over() -> bool:
-            found = connect.registry(addresses=self.zookeepers())
-            if "/standfast/last-stand" in found:
-                raise NotYet("the guardians' record is still there")
-            return True
-
-        wait_until(over, seconds, "the last stand to be over", every=1)
-
-    def zookeepers(self) -> list[str]:
-        """Every voter's address, as "host:port"."""
-        return self.cluster.zookeeper_connect.split(",")
+        self.stream.restored(seconds)
 
     def flows(self, seconds: float = 60) -> None:
         """Wait until every partition acknowledges again."""
@@ -287,7 +276,7 @@ class Ground:
         names = " ".join(f"'{unit}'" for unit in units)
         self.run(
             host,
-            f"nft delete table inet drill 2>/dev/null; rm -f {BALLAST}; "
+            f"nft delete table inet drill 2>/dev/null; rm -f {BALLAST} {BALLAST}-2; "
             "systemctl stop drill-hungry 2>/dev/null; "
             f"found=$(ls -d /run/systemd/system/*.d/{DROPIN} 2>/dev/null); "
             '[ -z "$found" ] || { rm -f $found; systemctl daemon-reload; }; '

@@ -38,3 +38,4 @@ class Names:
     collectors: tuple[str, ...] = ()
     scripts: tuple[str, ...] = ()
     aides: tuple[str, ...] = ("probe", "alert", "guardian")
+    witnessed: tuple[str, ...] = ("probe", "alert")  # of the aides, those that a witness has

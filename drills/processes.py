@@ -11,6 +11,9 @@ from drills.wait import wait_until
 
 HANGS = 90.0  # seconds in which a hung process is found out and started again
 LOOP = 18.0  # seconds for which a program does not start
+# Longer than what a group may be kept from its partitions, or nothing is proven.
+JOINS = 30.0  # seconds for which a collector joins its group and dies
+DIES = 2  # seconds after its start: it has joined, and stored nothing or little
 
 
 def kill(it: Ground, planned: Planned) -> None:
@@ -34,19 +37,19 @@ def hang(it: Ground, planned: Planned) -> None:
 
 
 def loop(it: Ground, planned: Planned) -> None:
-    """A broken program: it fails each time it is started, for some seconds. Then it is mended."""
+    """A broken program: it fails each time it is started, for some seconds. Then it is mended.
+
+    A collector starts well, joins its group, and dies: a static member that keeps its partitions.
+    """
     (host,) = planned.targets
+    joins = planned.unit in it.stream.collectors
     with it.fault("crash loop", "process", planned.targets, planned.unit) as entry:
         unit, before = _begin(it, entry, planned)
         folder = f"/run/systemd/system/{unit}.d"
-        it.run(
-            host,
-            f"mkdir -p {folder} && printf '[Service]\\nExecStart=\\nExecStart=/bin/false\\n' "
-            f"> {folder}/{DROPIN} && systemctl daemon-reload",
-        )
+        it.run(host, broken(unit, folder, joins))
         try:
             entry.at = hosts.signal(host, unit)
-            time.sleep(LOOP)  # the fault itself lasts so long
+            time.sleep(JOINS if joins else LOOP)  # the fault itself lasts so long
             restarts = hosts.unit(host, unit).restarts
             entry.say(f"started {restarts} times in vain")
             it.flows(30)
@@ -54,6 +57,19 @@ def loop(it: Ground, planned: Planned) -> None:
             it.run(host, f"rm -f {folder}/{DROPIN} && systemctl daemon-reload")
         it.again(host, unit, before, 60)
         _served(it, planned.unit)
+
+
+def broken(unit: str, folder: str, joins: bool) -> str:
+    """The script that breaks a unit's program: `joins` lets it run for a moment each time. Pure."""
+    # In a unit's file $$ is one $: the shell's own number, which the program takes over.
+    dies = rf'/bin/sh -c "(sleep {DIES}; kill -9 \$\$\$\$) & exec $program"'
+    program = dies if joins else "/bin/false"
+    return (
+        f"program=$(systemctl cat {unit} | sed -n 's/^ExecStart=//p' | tail -n 1); "
+        f"mkdir -p {folder} && cat > {folder}/{DROPIN} <<END\n"
+        f"[Service]\nExecStart=\nExecStart={program}\nEND\n"
+        "systemctl daemon-reload"
+    )
 
 
 def _begin(it: Ground, entry: Entry, planned: Planned) -> tuple[str, int]:

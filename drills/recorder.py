@@ -81,6 +81,8 @@ class Recorder(threading.Thread):
         client = self._client
         if not client.connected:
             raise ConnectionError("ZooKeeper does not serve")
+        # What a voter that lags says may be older than what it is held against.
+        client.sync_async("/brokers").get(timeout=PATIENCE)
         ids = client.get_children_async("/brokers/ids")
         controller = client.get_async("/controller")
         stand = client.exists_async(LAST_STAND)

@@ -115,7 +115,10 @@ def _run(folder: Path) -> tuple[dict[str, Any], list[Entry], dict[str, Any]]:
         verdict = json.loads((folder / "verdict.json").read_text())
     said = {**verdict["rules"], "not looked at": verdict["unknown"]}
     verdict["problems"] = [f"{rule}: {line}" for rule, lines in said.items() for line in lines]
-    verdict["good"] = not verdict["problems"]
+    real = [fault for fault in faults if fault.kind != "return"]
+    helped = run.get("problems") or not real or any(fault.error for fault in faults)
+    verdict["kept"] = not verdict["problems"]
+    verdict["good"] = verdict["kept"] and not helped
     return run, sorted(faults, key=lambda fault: fault.at), verdict
 
 

@@ -60,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     # A machine that dies under a question is no news here.
     logging.getLogger("paramiko").setLevel(logging.CRITICAL)
     connect.begin("drills on")
-    return Run(cluster, options.seed, options.rate, options.hours or 0).go(plan, _seconds(options))
+    return Run(cluster, options.seed, options.rate, _command(options)).go(plan, _seconds(options))
 
 
 def _parsed(arguments: list[str] | None) -> argparse.Namespace:
@@ -74,6 +74,15 @@ def _parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", default="", metavar="KIND,…", help="of these kinds alone")
     parser.add_argument("--plan", action="store_true", help="print the plan, and do nothing")
     return parser.parse_args(arguments)
+
+
+def _command(options: argparse.Namespace) -> str:
+    """The command that does the same again."""
+    given = {"--faults": options.faults, "--hours": options.hours, "--minutes": options.minutes}
+    words = [f"{name} {value:g}" for name, value in given.items() if value]
+    words += [f"--rate {options.rate:g}"] if options.rate != RATE else []
+    words += [f"--only '{options.only}'"] if options.only else []
+    return " ".join(["python -m drills.run", f"--seed {options.seed}", *words])
 
 
 def _wanted(options: argparse.Namespace) -> int:
@@ -113,7 +122,7 @@ class Run:
     cluster: Cluster
     seed: int
     rate: float
-    hours: float = 0.0
+    command: str = ""  # what does the same again
     topic: str = "trades"
     console: Console = field(default_factory=Console)
 
@@ -129,6 +138,7 @@ class Run:
         )
         self.began = now()
         self.commit = evidence.commit()
+        self.planned: list[Batch] = []
         self.problems: list[str] = []
         self.struck = 0
 
@@ -136,6 +146,7 @@ class Run:
         """All of it; returns the exit code: 0 good, 1 not, 130 interrupted."""
         self._say(f"evidence: {self.folder}")
         interrupted = False
+        self.planned = plan
         recorder = self._recorder()
         try:
             self._begin()
@@ -143,8 +154,8 @@ class Run:
         except KeyboardInterrupt:
             interrupted = True
             self._say("interrupted: the lab is healed, and what there is, is judged")
-        except ILL as error:
-            self._problem(f"it could not begin: {error}")
+        except Exception as error:  # noqa: BLE001 - whatever it is: heal, and judge what there is
+            self._problem(f"it could not go on: {type(error).__name__} {error}")
         try:
             good = self._end(recorder)
         except KeyboardInterrupt:
@@ -235,7 +246,7 @@ class Run:
         self._run_json({"ended": now(), "problems": self.problems})
         verdict = self._tried("the judgement", lambda: _module("checker").judge(self.folder))
         if verdict is not None:
-            told = {**verdict, "good": verdict.good, "problems": verdict.problems}
+            told = {**verdict, "problems": verdict.problems}
             evidence.write(self.folder / "verdict.json", told)
         report = self._tried("the report", lambda: _module("report").write(self.folder))
         return self._summary(verdict, result, report)
@@ -299,7 +310,8 @@ class Run:
     def _run_json(self, more: dict[str, Any]) -> None:
         content = {
             "seed": self.seed,
-            "hours": self.hours,
+            "command": self.command,
+            "plan": [[str(planned) for planned in batch] for batch in self.planned],
             "commit": self.commit,
             "inventory": self.cluster.path.read_text(),
             "versions": evidence.versions(self.cluster),
@@ -360,10 +372,13 @@ class Run:
                 f"{result.acknowledged:,} records acknowledged, {result.missing} missing in a "
                 f"sink, {result.twice} twice"
             )
-        good = verdict is not None and bool(verdict.good) and result is not None
         for line in getattr(verdict, "problems", None) or []:
             self._say(f"PROBLEM {line}")
-        good = good and not (result.missing or result.twice)
+        kept = verdict is not None and bool(verdict.good) and result is not None
+        # What did not come back by itself breaks the promise as well, though nothing was lost.
+        if self.problems or ill or not real:
+            self._say(f"PROBLEM {len(self.problems)} remarks above, {len(real)} faults struck")
+        good = kept and bool(real) and not (ill or self.problems)
         self._say(f"verdict: {'good' if good else 'NOT GOOD'}")
         self._say(f"report: {report or 'none'}; evidence: {self.folder}")
         return bool(good)

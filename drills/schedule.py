@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from math import ceil
 
 from drills.faults import KINDS, counted, places
 from drills.plan import Names, Planned
 
 TOGETHER = 3  # light faults that may strike at the same moment
-ALONE = 0.4  # how many of the light ones strike alone: their figures are what counts
-# The rungs whose figures need ten of each: they are rounded up.
-LADDER = ("silent deaths in turn", "silent deaths at once", "power cut on all")
+ALONE = 0.4  # how many of the light ones strike alone
+# A process' figure is of those that struck alone: so many of these do.
+SINGLE = {"kill -9 of a collector": 10, "crash loop of a collector": 10}
+# The rungs whose figures need ten of each in two hundred.
+LADDER = (
+    "silent deaths in turn", "silent deaths at once", "power cut on all", "kill -9 of kafka",
+    *SINGLE,
+)  # fmt: skip
 Batch = tuple[Planned, ...]
 
 
@@ -57,9 +64,10 @@ def _shares(dice: random.Random, shares: dict[str, float], faults: int) -> list[
     wanted: list[str] = []
     for kind, share in shares.items():
         exact = share * faults / total
-        often = int(exact)
-        more = kind in LADDER or dice.random() < exact - often
-        wanted += [kind] * (often + more)
+        often = int(exact) + (dice.random() < exact - int(exact))
+        if kind in LADDER:
+            often = max(often, ceil(faults / 20))
+        wanted += [kind] * often
     filling = sorted(shares, key=lambda kind: (KINDS[kind].seconds, kind))[:5]
     while sum(size[kind] for kind in wanted) < faults:
         wanted.append(dice.choice(filling))
@@ -84,7 +92,14 @@ def _deck(dice: random.Random, kind: str, names: Names) -> Iterator[Planned]:
 def _together(dice: random.Random, light: list[Planned]) -> list[Batch]:
     """Light faults, some alone, some with others that hit other hosts and other services."""
     batches: list[Batch] = []
-    left = list(light)
+    left = []
+    single: Counter[str] = Counter()
+    for planned in light:
+        if single[planned.kind] < SINGLE.get(planned.kind, 0):
+            single[planned.kind] += 1
+            batches.append((planned,))
+        else:
+            left.append(planned)
     while left:
         batch = [left.pop()]
         if dice.random() > ALONE:

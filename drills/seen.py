@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import connect
 from cluster.model import Cluster
+from cluster.snapshot import LAST_STAND
 from standfast import clients
 
 if TYPE_CHECKING:
@@ -80,6 +81,10 @@ class Seen:
                         lagging[self._names[broker]] += 1
         alive = tuple(name for number, name in self._names.items() if number in found.brokers)
         return Brokers(alive, self._names.get(found.controller_id), leads, lagging, offline, astray)
+
+    def last_stand(self) -> bool:
+        """Whether the guardians' record says that one broker takes writes alone."""
+        return LAST_STAND in connect.registry(addresses=self._cluster.zookeeper_connect.split(","))
 
     def coordinator(self, group: str) -> str:
         """The machine that coordinates a group; "" where its partition has no leader."""

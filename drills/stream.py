@@ -116,11 +116,13 @@ class Stream:
             raise Overdue(f"{error}: {self._last_words()}") from None
 
     def ensure(self) -> None:
-        """Start the feed again where it ended by itself. Raises Overdue."""
-        if self._process is not None and self._process.poll() is not None:
+        """Start the feed again where it does not run. Raises Overdue."""
+        if self._process is not None:
+            if self._process.poll() is None:
+                return
             self._process.communicate()
             self._process = None
-            self.start(resume=True, seconds=60)
+        self.start(resume=self.ledger.exists(), seconds=60)
 
     def kill(self) -> None:
         """End the feed with SIGKILL."""
@@ -233,6 +235,16 @@ class Stream:
 
         what = "every replica to be in sync and every preferred one to lead"
         wait_until(look, seconds, what, every=0.5)
+
+    def restored(self, seconds: float = 60) -> None:
+        """Wait until min ISR is what it was before a last stand."""
+
+        def over() -> bool:
+            if self.seen.last_stand():
+                raise NotYet("the guardians' record is still there")
+            return True
+
+        wait_until(over, seconds, "the last stand to be over", every=1)
 
     def stored(self, collector: str) -> int:
         """How many acknowledged records are in a collector's sink: at least so many."""

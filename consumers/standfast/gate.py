@@ -56,19 +56,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         one.add_argument("--data", required=True, type=Path, metavar="DIR")
         put = "where what is damaged is moved to"
         one.add_argument("--aside", required=True, type=Path, metavar="DIR", help=put)
-        one.add_argument("--deadline", type=float, default=60.0, metavar="SECONDS")
+        bound = "bounds each wait, not the reading of the data (default: 60)"
+        one.add_argument("--deadline", type=float, default=60.0, metavar="SECONDS", help=bound)
 
 
 def run(args: argparse.Namespace) -> int:
     """0 where the server may start."""
-    deadline = time.monotonic() + args.deadline
-    return kafka(args, deadline) if args.kind == "kafka" else zookeeper(args, deadline)
+    return kafka(args) if args.kind == "kafka" else zookeeper(args)
 
 
 # --- a broker ---
 
 
-def kafka(args: argparse.Namespace, deadline: float) -> int:
+def kafka(args: argparse.Namespace) -> int:
     """The gate before a broker."""
     servers = [server for server in args.zookeeper.split(",") if server]
     everything = bool(args.whole and args.whole.exists())
@@ -79,12 +79,14 @@ def kafka(args: argparse.Namespace, deadline: float) -> int:
         return partitions(client, args.broker_id, args.flush)
 
     try:
-        mine = _asked(ask, deadline)
+        mine = _asked(ask, time.monotonic() + args.deadline)
         if isinstance(mine, str):
             say(f"gate: ZooKeeper does not say which copies are in sync ({mine}): no start yet", 4)
             return 1
         data, saying = Data(args.data), Sparing(args.deadline)
         faults = _faults(data, mine, everything)
+        # From here: what was read may be large, and others may have taken over meanwhile.
+        deadline = time.monotonic() + args.deadline
         while held := [fault for fault in faults if mine.in_sync.get(fault.partition)]:
             if time.monotonic() >= deadline:
                 alarm("gate-kafka", _refusal(args.broker_id, held))
@@ -106,17 +108,23 @@ def kafka(args: argparse.Namespace, deadline: float) -> int:
 
 def partitions(client: KazooClient, broker_id: int, flush: bool) -> Mine:
     """What ZooKeeper says of this broker's copies; `flush` is what holds where a topic does not
-    say. Raises registered.errors().
+    say. Raises registered.errors(), also where a topic goes while it is read: ask again.
     """
     from kazoo.exceptions import NoNodeError
 
     if not client.connected:
         raise ConnectionError("not connected to any that serves")
-    try:
-        client.sync_async("/brokers").get(timeout=PATIENCE)
-        states = registered.states(client, PATIENCE)
-    except NoNodeError:
+    client.sync_async("/brokers").get(timeout=PATIENCE)
+    if client.exists_async("/brokers/topics").get(timeout=PATIENCE) is None:
         return Mine()  # no broker ever started here
+    try:
+        return _partitions(client, broker_id, flush)
+    except NoNodeError as error:
+        raise NoNodeError("a topic was deleted while it was read") from error
+
+
+def _partitions(client: KazooClient, broker_id: int, flush: bool) -> Mine:
+    states = registered.states(client, PATIENCE)
     asked = {name: client.get_async(f"/config/topics/{name}") for name in states}
     mine = Mine()
     for topic, of in states.items():
@@ -156,12 +164,13 @@ def _some(faults: list[Fault], most: int = 3) -> str:
 # --- a voter ---
 
 
-def zookeeper(args: argparse.Namespace, deadline: float) -> int:
+def zookeeper(args: argparse.Namespace) -> int:
     """The gate before a voter."""
     places = [args.data / "version-2", args.log / "version-2"]
     why = zookeeperdata.fault(*places)
     if not why:
         return 0
+    deadline = time.monotonic() + args.deadline  # from here: what was read may be large
     others = [other for other in args.others.split(",") if other]
     say(f"gate: {why}: waits until the others serve without it", 4)
     while not quorum(others):

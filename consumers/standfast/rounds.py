@@ -107,5 +107,7 @@ class Rounds(threading.Thread):
             except OSError:
                 continue  # the write that is tried there says so
             why = full(size.f_bavail * size.f_frsize, size.f_blocks * size.f_frsize)
-            if why and self._saying.now(directory, "full"):
+            if not why:
+                self._saying.over(directory)
+            elif self._saying.now(directory, "full"):
                 alarm("disk", f"the disk under {directory} is nearly full: {why}")

@@ -2,7 +2,8 @@
 
 As ZooKeeper 3.9 writes them: a snapshot ends with a seal (Adler-32 over all before it, and "/"); a
 transaction log has for each transaction an Adler-32, a length, the bytes and the letter B, and
-zeros behind the last.
+zeros behind the last. After a power cut or on a full disk the last transaction may lack its end,
+and the newest snapshot (it is not flushed) as well: ZooKeeper passes over both, and so does this.
 """
 
 from __future__ import annotations
@@ -15,6 +16,10 @@ from pathlib import Path
 SEAL = struct.Struct(">qi1s")
 FILE = struct.Struct(">4siq")  # magic, version, database
 ENTRY = struct.Struct(">qi")  # Adler-32, length
+HEADER = struct.Struct(">qiq")  # session, its count, zxid: what a transaction begins with
+SEALED = struct.pack(">i1s", 1, b"/")
+LEAST = 10  # bytes of a snapshot that ZooKeeper looks at
+MARK = b"B"
 BLOCK = 1 << 20
 
 
@@ -22,21 +27,31 @@ def fault(data: Path, log: Path) -> str:
     """Why a voter must not start on these data; "" where it may. `data` and `log` are the
     directories of the snapshots and of the transaction log (their version-2).
 
-    Looked at is what a start reads: the newest snapshot, and the logs from it on. Empty is well:
-    such a voter waits for a leader. Raises OSError.
+    Looked at is what a start reads: the newest snapshot that was written to its end, and the logs
+    from it on. Empty is well: such a voter waits for a leader. Raises OSError.
     """
     snapshots = _by_zxid(data, "snapshot.")
     logs = _by_zxid(log, "log.")
     if not snapshots:
         return f"{data} holds no snapshot, and {log} holds transactions" if logs else ""
+    torn = []
+    while snapshots and not _ended(snapshots[-1]):
+        torn.append(snapshots.pop())
+    if not snapshots:
+        return f"{torn[0]}: was not written to its end, and no older one was"
     newest = snapshots[-1]
     if not _sealed(newest):
         return f"{newest}: fails its checksum"
-    zxid = _zxid(newest)
-    first = max((n for n, path in enumerate(logs) if _zxid(path) <= zxid + 1), default=0)
+    # ZooKeeper begins with the log before the snapshot's next transaction, even where that one
+    # begins a log of its own (FileTxnIterator.init).
+    first = max((n for n, path in enumerate(logs) if _zxid(path) <= _zxid(newest)), default=0)
+    zxids = {_zxid(path): path for path in torn}
     for path in logs[first:]:
-        if why := _log(path):
+        if why := _log(path, zxids):
             return f"{path}: {why}"
+    # A leader's snapshot stands in for transactions that this voter never logged.
+    for path in zxids.values():
+        return f"{path}: was not written to its end, and {log} does not reach it from {newest}"
     return ""
 
 
@@ -50,6 +65,16 @@ def _zxid(path: Path) -> int:
         return int(path.name.rpartition(".")[2], 16)
     except ValueError:
         return -1
+
+
+def _ended(path: Path) -> bool:
+    """Whether a snapshot ends as one does: all that ZooKeeper asks (SnapStream.isValidSnapshot)."""
+    size = path.stat().st_size
+    if size < LEAST:
+        return False
+    with path.open("rb") as file:
+        file.seek(size - len(SEALED))
+        return file.read() == SEALED
 
 
 def _sealed(path: Path) -> bool:
@@ -67,7 +92,8 @@ def _sealed(path: Path) -> bool:
     return (expected, length, mark) == (checksum, 1, b"/")
 
 
-def _log(path: Path) -> str:
+def _log(path: Path, zxids: dict[int, Path]) -> str:
+    """What is wrong with a log, "" where nothing is; the zxids that it holds go out of `zxids`."""
     end = path.stat().st_size
     if end < FILE.size:
         return ""  # its first write was torn: ZooKeeper passes it over
@@ -78,15 +104,49 @@ def _log(path: Path) -> str:
         at = FILE.size
         while at + ENTRY.size <= end:
             expected, length = ENTRY.unpack_from(content, at)
+            begin = at + ENTRY.size
+            after = begin + length
             if length == 0:
-                rest = any(any(content[b : min(b + BLOCK, end)]) for b in range(at, end, BLOCK))
-                return f"goes on behind its end at byte {at}" if rest else ""
-            after = at + ENTRY.size + length
-            if length < 0 or after + 1 > end:
+                return "" if _blank(content, begin, end) else f"goes on behind its end at byte {at}"
+            if length < 0:
                 return f"the transaction at byte {at} has a length that is wrong"
-            if zlib.adler32(content[at + ENTRY.size : after]) != expected:
+            if content[after : after + 1] != MARK:
+                if not _blank(content, after, end):
+                    return f"the transaction at byte {at} has no end, and the log goes on behind it"
+                if _hides(content, begin, end, expected):
+                    return f"the transaction at byte {at} has a length that is wrong"
+                return ""
+            if zlib.adler32(content[begin:after]) != expected:
                 return f"the transaction at byte {at} fails its checksum"
-            if content[after : after + 1] != b"B":
-                return f"the transaction at byte {at} was not written to its end"
+            if zxids and length >= HEADER.size:
+                zxids.pop(HEADER.unpack_from(content, begin)[2], None)
             at = after + 1
     return ""
+
+
+def _blank(content: mmap.mmap, begin: int, end: int) -> bool:
+    return not any(any(content[at : min(at + BLOCK, end)]) for at in range(begin, end, BLOCK))
+
+
+def _hides(content: mmap.mmap, begin: int, end: int, expected: int) -> bool:
+    """Whether what seems torn only has a wrong length: with another one it is whole (its content
+    from `begin` on, and its checksum `expected`), or a whole transaction lies behind.
+    """
+    checksum, done = 1, begin
+    at = content.find(MARK, begin)
+    while at >= 0:
+        checksum, done = zlib.adler32(content[done:at], checksum), at
+        if checksum == expected or _whole(content, at + 1, end):
+            return True
+        at = content.find(MARK, at + 1)
+    return False
+
+
+def _whole(content: mmap.mmap, at: int, end: int) -> bool:
+    begin = at + ENTRY.size
+    if begin > end:
+        return False
+    expected, length = ENTRY.unpack_from(content, at)
+    after = begin + length
+    plausible = expected >> 32 == 0 and length > 0 and content[after : after + 1] == MARK
+    return plausible and zlib.adler32(content[begin:after]) == expected

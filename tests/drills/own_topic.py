@@ -8,6 +8,7 @@ from pathlib import Path
 
 import connect
 from cluster.model import Cluster
+from drills import checker, readback
 from drills.ground import Ground
 from drills.stream import Stream
 from drills.wait import NotYet, wait_until
@@ -56,6 +57,12 @@ def _delete(name: str) -> None:
 def judged(found: FeedTotal, ledger: Ledger) -> Verdict:
     """What the drills and the demo judge by."""
     return judge(Total(feeds={ledger.feed: found}), ledger)
+
+
+def lost(name: str, stream: Stream) -> list[str]:
+    """What the judge of `make drills` calls lost."""
+    readback.write(name, stream.feed, stream.folder)
+    return checker.lost(checker.load(stream.folder))
 
 
 def send(cluster: Cluster, folder: Path, name: str, records: int) -> Stream:

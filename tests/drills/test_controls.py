@@ -21,7 +21,7 @@ from lab.machine import Lab
 from standfast.ledger import read_ledger
 from standfast.ranges import Ranges
 from standfast.union import FeedTotal, Verdict
-from tests.drills.own_topic import RATE, judged, send, topic, whole
+from tests.drills.own_topic import RATE, judged, lost, send, topic, whole
 
 NEVER = str(2**63 - 1)
 
@@ -41,6 +41,7 @@ def test_a_power_cut_on_all_three_without_flushing_is_caught_losing_records(
         ledger = read_ledger(stream.ledger)
         verdict = judged(in_log(name, ledger.feed), ledger)
         assert verdict.missing, "nothing was lost: this power cut cuts nothing"
+        assert lost(name, stream), "the drills' own judge does not see it"
 
 
 def test_the_same_power_cut_with_flushing_loses_nothing(
@@ -57,6 +58,7 @@ def test_the_same_power_cut_with_flushing_loses_nothing(
         verdict = judged(in_log(name, ledger.feed), ledger)
         assert verdict.good
         assert verdict.stored == verdict.acknowledged > 600
+        assert not lost(name, stream)
 
 
 @pytest.mark.drill

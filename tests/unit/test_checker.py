@@ -34,7 +34,7 @@ def log(*of: tuple[int, int], keys: dict[int, int] | None = None) -> dict[int, R
 
 
 FIVE = [(n, 10 + n) for n in range(1, 6)]
-SINK = {"missing": 0, "missing_sequences": "", "twice": 0, "conflicts": 0}
+SINK = {"missing": 0, "missing_sequences": "", "twice": 0, "conflicts": 0, "beyond": [[1, 9]]}
 
 
 def look(seconds: float, isr: list[int] | None = None, **more: Any) -> dict[str, Any]:
@@ -94,6 +94,7 @@ BROKEN: dict[str, tuple[str, dict[str, Any]]] = {
         {"observed": minutes(*[leads("a", "0x400000005") | leads("b", "0x400000005")] * 60)},
     ),
     "a sink lacks one": ("unseen", {"sinks": sink(missing=1, missing_sequences="3")}),
+    "a sink skipped one that nobody was told of": ("unseen", {"sinks": sink(beyond=[])}),
     "a host was not asked": ("unseen", {"sinks": {"sinks": {}, "unasked": {"kafka1": "dead"}}}),
     "a sink has one twice": ("twice", {"sinks": sink(twice=1)}),
     "a sink has another content": ("twice", {"sinks": sink(conflicts=1)}),

@@ -1,16 +1,14 @@
-"""A damaged copy may not lead: what the gate finds in a broker's log, and in a voter's data."""
+"""A damaged copy may not lead: what the gate finds in a broker's log."""
 
 from __future__ import annotations
 
 import struct
-import zlib
 from collections.abc import Callable
 from pathlib import Path
 
 import google_crc32c
 import pytest
 
-from standfast import zookeeperdata
 from standfast.copies import CLEAN, Data
 from standfast.segments import Damaged, batches, end_of
 
@@ -179,53 +177,3 @@ def test_a_bad_batch_is_named_by_its_place(folder: Path) -> None:
     with pytest.raises(Damaged, match=f"byte {2 * SIZE}") as caught:
         list(batches(last(folder)))
     assert caught.value.position == 2 * SIZE
-
-
-# --- ZooKeeper ---
-
-
-def transaction(number: int) -> bytes:
-    content = f"transaction {number}".encode() * 9
-    return struct.pack(">qi", zlib.adler32(content), len(content)) + content + b"B"
-
-
-@pytest.fixture
-def voter(tmp_path: Path) -> Path:
-    """A snapshot at 10, a log from 1 and one from 11, with the zeros that are put behind."""
-    content = b"ZKSN" + b"a tree" * 200
-    content += struct.pack(">qi1s", zlib.adler32(content), 1, b"/")
-    content += struct.pack(">qi1s", zlib.adler32(content), 1, b"/")
-    (tmp_path / "snapshot.a").write_bytes(content)
-    for first in ("1", "b"):
-        head = struct.pack(">4siq", b"ZKLG", 2, 0)
-        body = b"".join(map(transaction, range(20)))
-        (tmp_path / f"log.{first}").write_bytes(head + body + bytes(5000))
-    return tmp_path
-
-
-def test_whole_data_and_none_let_a_voter_start(voter: Path, tmp_path: Path) -> None:
-    assert zookeeperdata.fault(voter, voter) == ""
-    assert zookeeperdata.fault(tmp_path / "empty", tmp_path / "empty") == ""
-
-
-@pytest.mark.parametrize("name", ["snapshot.a", "log.b"])
-@pytest.mark.parametrize("at", [40, 600, -5010])
-def test_a_flipped_bit_keeps_a_voter_from_starting(voter: Path, name: str, at: int) -> None:
-    size = (voter / name).stat().st_size
-    flip(voter / name, at % size)
-    assert name in zookeeperdata.fault(voter, voter)
-
-
-def test_a_bit_behind_the_end_of_a_log_is_damage(voter: Path) -> None:
-    flip(voter / "log.b", -3)
-    assert "behind its end" in zookeeperdata.fault(voter, voter)
-
-
-def test_a_log_that_no_start_reads_may_be_what_it_is(voter: Path) -> None:
-    flip(voter / "log.1", 100)
-    assert zookeeperdata.fault(voter, voter) == ""
-
-
-def test_transactions_without_a_snapshot_are_refused(voter: Path) -> None:
-    (voter / "snapshot.a").unlink()
-    assert "holds no snapshot" in zookeeperdata.fault(voter, voter)

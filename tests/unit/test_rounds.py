@@ -68,3 +68,8 @@ def test_a_full_disk_is_said_once_an_hour(
     said = capfd.readouterr().err.splitlines()
     assert len(said) == 2
     assert said[0].startswith("<2>alarm disk: the disk under /data is nearly full: 5.0 % free")
+    size.f_bavail = 50
+    rounds.turn(clock[0])
+    size.f_bavail = 5
+    rounds.turn(clock[0])
+    assert len(capfd.readouterr().err.splitlines()) == 1, "it was freed, and is full again"
