@@ -15,13 +15,13 @@ import time
 import tomllib
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from standfast import clients, questions
 from standfast.errors import UserError
-from standfast.laststand import Action, Record, alone, decide
+from standfast.laststand import Action, Record, Sight, alone, believed, decide
 from standfast.standing import PATIENCE, Registry, Unknown
 from standfast.supervision import Sparing, Stop, Watchdog, alarm, notify, say
 
@@ -95,15 +95,18 @@ def read(path: Path) -> Config:
 
 
 class Guardian:
-    """The loop. What it remembers is since when its broker was alone; all else it looks at anew."""
+    """The loop. What it remembers is since when its broker was alone, and what it has said; all
+    else it looks at anew.
+    """
 
     def __init__(self, config: Config, client: KazooClient) -> None:
         self.config = config
         self.registry = Registry(client)
         self._since: float | None = None  # monotonic, since when every look showed it alone
-        self._looked = time.monotonic()
+        self._looked = self._knew = time.monotonic()  # the last look, and the last whole turn
         self._saying = Sparing(HOURLY)
         self._shown: Record | None = None
+        self._told: tuple[int, float] | None = None  # the last stand that was told of
         self._pool = ThreadPoolExecutor(max(1, len(config.brokers) - 1))
 
     def watch(self, stop: Stop) -> None:
@@ -117,10 +120,10 @@ class Guardian:
             except Unknown as unknown:
                 self._since = None
                 status = f"ZooKeeper does not say who lives: {unknown}"
-                lasted = began - self._looked
-                if lasted > QUIET and self._saying.now("zookeeper", "away"):
+                if began - self._knew > QUIET and self._saying.now("zookeeper", "away"):
                     say(f"guardian: {status}", 4)
             else:
+                self._knew = time.monotonic()
                 self._saying.over("zookeeper")
             watchdog.ready()
             notify(f"WATCHDOG=1\nSTATUS={status}")
@@ -128,6 +131,32 @@ class Guardian:
 
     def turn(self) -> Action:
         """One look, and what follows from it. Raises Unknown."""
+        config = self.config
+        me = config.broker_id
+        began, seen, seconds = self._look()
+        if seen.record is not None or believed(me, seen, seconds):
+            topics = self.registry.topics()
+            if time.monotonic() - began > TOO_LATE:
+                # A large cluster's take long. They are changed by version; who lives is asked anew.
+                began, seen, seconds = self._look()
+            seen = replace(seen, topics=topics)
+        action = decide(me, config.min_insync_replicas, seen, seconds, time.time())
+        if action.do in ("lower", "restore"):
+            if time.monotonic() - began > TOO_LATE:
+                raise Unknown("the look took too long to act on it")
+            self.registry.apply(action)
+        if action.do == "restore":
+            self._over(action)
+        elif action.record is not None and believed(me, seen, seconds):
+            self._stand(action, action.record)
+        elif action.do == "hold":
+            self._wait(action)
+        return action
+
+    def _look(self) -> tuple[float, Sight, float]:
+        """When it began (monotonic), who lives, and for how many seconds it is this broker alone:
+        0 unless every look since then, none of them late, has shown it.
+        """
         began = time.monotonic()
         if began - self._looked > EVERY + 2 * PATIENCE:
             self._since = None  # it stood still itself: what was before proves nothing
@@ -140,18 +169,7 @@ class Guardian:
         elif self._since is None:
             self._since = began
         seconds = 0.0 if self._since is None else now - self._since
-        config = self.config
-        action = decide(config.broker_id, config.min_insync_replicas, seen, seconds, time.time())
-        if action.do in ("lower", "restore"):
-            if time.monotonic() - began > TOO_LATE:
-                raise Unknown("the look took too long to act on it")
-            self.registry.apply(action)
-            self._tell(action)
-            if action.do == "lower" and not config.flush:
-                threading.Thread(target=sync, args=(config.data,), daemon=True).start()
-        elif action.do == "hold":
-            self._remind(action)
-        return action
+        return began, seen, seconds
 
     def _ask_others(self) -> frozenset[int]:
         """Which of the other brokers answer when they are asked directly."""
@@ -167,25 +185,44 @@ class Guardian:
         found = zip(others, self._pool.map(answers, others.values()), strict=True)
         return frozenset(number for number, answer in found if answer)
 
-    def _tell(self, action: Action) -> None:
-        if action.do == "lower":
-            alarm("last-stand", f"{action.why}, on {len(action.topics)} topics")
-            self._saying.now("hold", "lower")
-        else:
-            # A cause of its own: within the hour of the first alarm it would not be handed on.
-            alarm("last-stand-over", action.why)
-            self._saying.over("hold")
+    def _stand(self, action: Action, record: Record) -> None:
+        """Its broker takes writes alone. Told, and the disk synced, when that begins, and once by
+        each process: whoever lowered may have died, or not have heard that it succeeded.
+        """
+        stand = (record.survivor, record.since)
+        if action.do == "hold" and stand == self._told:
+            self._remind(action)
+            return
+        self._told = stand
+        count = len(action.topics or record.topics)
+        alarm("last-stand", f"{action.why}, on {count} topics")
+        self._saying.now("hold", "lower")
         if action.offline:
             alarm("offline", sentence(action))
+            self._saying.now("offline", ", ".join(action.offline))
+        if not self.config.flush:
+            threading.Thread(target=sync, args=(self.config.data,), daemon=True).start()
         self._note(action)
 
     def _remind(self, action: Action) -> None:
-        """It lasts: said every hour, and whenever there are other partitions that it waits for."""
-        if self._since is not None and self._saying.now("hold", "lower"):
+        """It lasts: said every hour, and whenever there are other partitions that are offline."""
+        if self._saying.now("hold", "lower"):
             alarm("last-stand", f"it lasts; {action.why}")
-        waiting = ", ".join(action.offline)
-        if waiting and self._saying.now("waiting", waiting):
+        if not action.offline:
+            self._saying.over("offline")
+        elif self._saying.now("offline", ", ".join(action.offline)):
+            alarm("offline", sentence(action))
+
+    def _wait(self, action: Action) -> None:
+        """Copies are awaited: said whenever there are other partitions that lack some."""
+        if action.offline and self._saying.now("waiting", ", ".join(action.offline)):
             say(f"guardian: {action.why}: {_some(action.offline)}", 4)
+
+    def _over(self, action: Action) -> None:
+        # A cause of its own: within the hour of the first alarm it would not be handed on.
+        alarm("last-stand-over", action.why)
+        self._saying.over("hold")
+        self._note(action)
 
     def _show(self, record: Record | None) -> None:
         """The record as a file, for whoever looks at this host: a deploy must not begin now."""
@@ -205,7 +242,9 @@ class Guardian:
                 say(f"guardian: {path}: {error.strerror}", 4)
 
     def _note(self, action: Action) -> None:
-        """A line of its journal, on the disk before anything else happens."""
+        """A line of its journal, on the disk before the next look; neither the change nor the alarm
+        waits for a disk.
+        """
         line = {
             "at": round(time.time(), 3),
             "broker": self.config.broker_id,

@@ -27,10 +27,13 @@ Settings = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Topic:
-    """A topic: what is set on itself, and the in-sync set (broker ids) of each partition."""
+    """A topic: what is set on itself; of each partition, the in-sync set (broker ids) and how many
+    replicas it has.
+    """
 
     own: Settings
     isr: Sequence[tuple[int, ...]]
+    replicas: Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ class Record:
 class Sight:
     """One look, after a sync(): the `registered` brokers' ids, the others that are `answering` when
     they are asked directly (of interest while one is registered alone), the record of a last stand
-    and all topics (read while there is a record, or one broker alone).
+    and all topics (of interest while there is a record, or one is believed to be alone).
     """
 
     registered: frozenset[int]
@@ -91,14 +94,18 @@ def alone(me: int, seen: Sight) -> bool:
     return seen.registered == {me} and not seen.answering
 
 
+def believed(me: int, seen: Sight, seconds: float) -> bool:
+    """Whether broker `me` is alone for long enough; `seconds` as in decide."""
+    return alone(me, seen) and seconds >= BELIEF
+
+
 def decide(me: int, default: int, seen: Sight, seconds: float, at: float) -> Action:
     """What the guardian of broker `me` does now.
 
     `default` is the brokers' own min.insync.replicas. `seconds` is for how long every look has
     shown `me` alone, 0 after a look that did not, or that could not be; `at` is now, Unix seconds.
     """
-    believed = alone(me, seen) and seconds >= BELIEF
-    if believed:
+    if believed(me, seen, seconds):
         return _lower(me, default, seen, at)
     if seen.record is not None:
         return _restore(default, seen, seen.record)
@@ -123,6 +130,8 @@ def _lower(me: int, default: int, seen: Sight, at: float) -> Action:
     for name, topic in seen.topics.items():
         if name not in saved and _min_isr(topic.own, default) > 1:
             saved[name] = {key: topic.own.get(key) for key in ALONE}
+    if not saved:
+        return Action("nothing", f"broker {me} is alone, and no topic wants more than one copy")
     record = Record(me, seen.record.since if seen.record else at, saved)
     changes = {
         name: dict(ALONE)
@@ -140,11 +149,15 @@ def _restore(default: int, seen: Sight, record: Record) -> Action:
     waiting = []
     for name, saved in sorted(record.topics.items()):
         least = int(saved[MIN_ISR] or default) if saved.get(MIN_ISR) else default
-        for number, isr in enumerate(seen.topics[name].isr if name in seen.topics else ()):
-            if len(seen.registered.intersection(isr)) < least:
+        if name not in seen.topics:
+            continue
+        topic = seen.topics[name]
+        for number, (isr, replicas) in enumerate(zip(topic.isr, topic.replicas, strict=True)):
+            # A partition never has more copies in sync than it has replicas.
+            if len(seen.registered.intersection(isr)) < min(least, replicas):
                 waiting.append(f"{name}-{number} (in sync: {_numbers(isr)})")
     if waiting:
-        why = f"min ISR stays 1 until {len(waiting)} more partitions have two copies in sync"
+        why = f"min ISR stays 1 until {len(waiting)} more partitions have their copies in sync"
         return Action("hold", why, {}, record, tuple(waiting))
     changes: dict[str, Mapping[str, str | None]] = {}
     for name, saved in record.topics.items():
@@ -152,7 +165,7 @@ def _restore(default: int, seen: Sight, record: Record) -> Action:
             # What somebody has set meanwhile is theirs.
             mine = {k: v for k, v in saved.items() if seen.topics[name].own.get(k) == ALONE[k]}
             changes[name] = {k: v for k, v in mine.items() if v != ALONE[k]}
-    why = "every partition has two copies in sync again: min ISR is what it was"
+    why = "every partition has its copies in sync again: min ISR is what it was"
     return Action("restore", why, {name: c for name, c in changes.items() if c})
 
 

@@ -20,10 +20,14 @@ SAVED = {"min.insync.replicas": "2", "flush.messages": None}
 RECORD = Record(ME, NOW - 60, {"trades": SAVED})
 
 
+def topic(own: dict[str, str], isr: list[tuple[int, ...]], replicas: int = 3) -> Topic:
+    return Topic(own, isr, [replicas] * len(isr))
+
+
 def of(registered: set[int], isr: list[tuple[int, ...]] = HERE, **more: object) -> Sight:
     own = more.pop("own", OWN)
     assert isinstance(own, dict)
-    return replace(Sight(frozenset(registered), topics={"trades": Topic(own, isr)}), **more)  # type: ignore[arg-type]
+    return replace(Sight(frozenset(registered), topics={"trades": topic(own, isr)}), **more)  # type: ignore[arg-type]
 
 
 def decided(seen: Sight, seconds: float = BELIEF) -> Action:
@@ -61,7 +65,7 @@ TABLE = {
     ),
     # It hung in the act, lowered a healthy cluster, and looks again.
     "it woke up late": (
-        replace(ALIVE, topics={"trades": Topic(LOWERED, [(1, 2, 3)])}, record=RECORD),
+        replace(ALIVE, topics={"trades": topic(LOWERED, [(1, 2, 3)])}, record=RECORD),
         0.0, "restore",
     ),
 }  # fmt: skip
@@ -86,7 +90,7 @@ def test_what_was_found_is_noted_before_anything_is_changed() -> None:
 
 
 def test_the_first_record_of_a_last_stand_is_kept_when_another_topic_is_added() -> None:
-    later = {"trades": Topic(LOWERED, HERE), "new": Topic({}, HERE)}
+    later = {"trades": topic(LOWERED, HERE), "new": topic({}, HERE)}
     action = decided(replace(STANDS, topics=later))
     assert action.record is not None
     assert action.record.since == RECORD.since
@@ -95,8 +99,46 @@ def test_the_first_record_of_a_last_stand_is_kept_when_another_topic_is_added() 
 
 
 def test_a_topic_that_takes_a_single_copy_anyway_is_left_alone() -> None:
-    topics = {"scratch": Topic({"min.insync.replicas": "1"}, [(3,)])}
-    assert decided(replace(SOLE, topics=topics)).topics == {}
+    scratch = topic({"min.insync.replicas": "1"}, [(3,)])
+    assert decided(replace(SOLE, topics={**SOLE.topics, "scratch": scratch})).topics.keys() == {
+        "trades"
+    }
+
+
+def test_where_no_topic_wants_more_than_one_copy_nothing_stands_alone() -> None:
+    for topics in ({}, {"scratch": topic({"min.insync.replicas": "1"}, [(3,)])}):
+        for record in (None, replace(RECORD, topics={})):
+            action = decided(replace(SOLE, topics=topics, record=record))
+            assert (action.do, action.record) == ("nothing", None)
+            assert "no topic wants more than one copy" in action.why
+
+
+@pytest.mark.parametrize(
+    ("isr", "replicas", "expected"),
+    [
+        ((1,), 1, "restore"),  # its only copy is in sync
+        ((2,), 1, "hold"),  # its host is not back
+        ((3,), 2, "hold"),
+        ((1, 3), 2, "restore"),
+    ],
+)
+def test_a_partition_is_awaited_until_it_has_all_the_copies_it_can_have(
+    isr: tuple[int, ...], replicas: int, expected: str
+) -> None:
+    single = {"min.insync.replicas": None, "flush.messages": None}
+    topics = {"trades": topic(LOWERED, BACK), "other": topic(dict(ALONE), [isr], replicas)}
+    record = replace(RECORD, topics={"trades": SAVED, "other": single})
+    seen = Sight(frozenset({1, 3}), record=record, topics=topics)
+    assert decided(seen, 0.0).do == expected
+
+
+def test_a_min_isr_above_the_number_of_replicas_is_put_back_as_it_was() -> None:
+    own = {"min.insync.replicas": "3"}
+    record = replace(RECORD, topics={"trades": {**own, "flush.messages": None}})
+    topics = {"trades": topic(dict(ALONE), BACK, 2)}
+    action = decided(Sight(frozenset({1, 3}), record=record, topics=topics), 0.0)
+    assert action.do == "restore"
+    assert changed(ALONE, action.topics["trades"]) == own
 
 
 def test_a_partition_whose_in_sync_set_left_the_survivor_out_is_named() -> None:
