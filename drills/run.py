@@ -181,6 +181,10 @@ class Run:
                 self._say(f"the time is over: {number - 1} of {len(plan)} steps were done")
                 return
             self._ready(batch)
+            if len(batch) == 1:
+                # In this thread: a feed that a fault starts again ends with the thread it is of.
+                self._one(batch[0])
+                continue
             with ThreadPoolExecutor(len(batch)) as pool:
                 list(pool.map(self._one, batch))
 
