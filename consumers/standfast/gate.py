@@ -167,6 +167,10 @@ def _some(faults: list[Fault], most: int = 3) -> str:
 def zookeeper(args: argparse.Namespace) -> int:
     """The gate before a voter."""
     places = [args.data / "version-2", args.log / "version-2"]
+    if begun := zookeeperdata.unborn(places[1]):
+        args.aside.mkdir(parents=True, exist_ok=True)
+        begun.rename(args.aside / f"{begun.name}-{time.strftime('%Y%m%dT%H%M%S')}")
+        say(f"gate: {begun} was begun and never flushed: moved to {args.aside}", 4)
     why = zookeeperdata.fault(*places)
     if not why:
         return 0

@@ -55,6 +55,18 @@ def fault(data: Path, log: Path) -> str:
     return ""
 
 
+def unborn(log: Path) -> Path | None:
+    """The newest log, where not even its first bytes reached the disk: ZooKeeper does not start on
+    it. Its first flush was not over, so that nothing in it was acknowledged. Raises OSError.
+    """
+    logs = _by_zxid(log, "log.")
+    if not logs or not logs[-1].stat().st_size:
+        return None
+    with logs[-1].open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as found:
+        end = len(found)
+        return logs[-1] if end < FILE.size or _blank(found, 0, end) else None
+
+
 def _by_zxid(folder: Path, prefix: str) -> list[Path]:
     found = [p for p in folder.glob(f"{prefix}*") if _zxid(p) >= 0] if folder.is_dir() else []
     return sorted(found, key=_zxid)

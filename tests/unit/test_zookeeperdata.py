@@ -192,3 +192,25 @@ def test_transactions_with_torn_snapshots_alone_are_refused(voter: Path) -> None
     for path in voter.glob("snapshot.*"):
         cut(path)
     assert "no older one was" in fault(voter)
+
+
+@pytest.mark.parametrize("content", [HEAD[:1], HEAD[:15], ZEROS, bytes(1 << 21)])
+def test_a_log_that_never_reached_the_disk_is_found(voter: Path, content: bytes) -> None:
+    path = voter / "log.1f"
+    path.write_bytes(content)
+    assert zookeeperdata.unborn(voter) == path
+    path.unlink()
+    assert fault(voter) == "", "what is left is whole"
+
+
+@pytest.mark.parametrize("content", [b"", HEAD, HEAD + ZEROS, HEAD + transaction(31) + ZEROS])
+def test_a_log_that_zookeeper_starts_on_is_not_taken_away(voter: Path, content: bytes) -> None:
+    (voter / "log.1f").write_bytes(content)
+    assert zookeeperdata.unborn(voter) is None
+
+
+def test_a_log_with_a_damaged_header_and_transactions_is_damage(voter: Path) -> None:
+    path = voter / "log.15"
+    path.write_bytes(bytes(len(HEAD)) + path.read_bytes()[len(HEAD) :])
+    assert zookeeperdata.unborn(voter) is None
+    assert "log.15" in fault(voter)
