@@ -226,9 +226,9 @@ def _plot(
     if len(series) > 1:
         axes.legend(frameon=False, ncols=2, loc="upper right", bbox_to_anchor=(1, 1.2))
     text = io.StringIO()
-    figure.savefig(
-        text, format="svg", transparent=True, bbox_inches="tight", metadata={"Date": None}
-    )
+    # The same margins for all: what happened at one moment stands below it in the next plot.
+    figure.subplots_adjust(left=0.06, right=0.99, bottom=0.21, top=0.84)
+    figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     pyplot.close(figure)
     svg = text.getvalue()
     return Markup(svg[svg.index("<svg") :])

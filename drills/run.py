@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import logging
+import shlex
 import signal
 import sys
 import time
@@ -81,8 +82,8 @@ def _command(options: argparse.Namespace) -> str:
     given = {"--faults": options.faults, "--hours": options.hours, "--minutes": options.minutes}
     words = [f"{name} {value:g}" for name, value in given.items() if value]
     words += [f"--rate {options.rate:g}"] if options.rate != RATE else []
-    words += [f"--only '{options.only}'"] if options.only else []
-    return " ".join(["python -m drills.run", f"--seed {options.seed}", *words])
+    words += [f"--only {shlex.quote(options.only)}"] if options.only else []
+    return " ".join([".venv/bin/python -m drills.run", f"--seed {options.seed}", *words])
 
 
 def _wanted(options: argparse.Namespace) -> int:
