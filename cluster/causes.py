@@ -189,7 +189,7 @@ def topics(cluster: Cluster, seen: Snapshot, writes: Writes) -> list[Cause]:
     if writes.lowered and stand:
         names = listed(writes.lowered)
         what = f"{survivor(cluster, stand)}'s guardian lowered min ISR to 1 on {names}"
-        back = "by itself when every partition has two copies in sync"
+        back = "by itself when every partition has its copies in sync"
         found.append(Cause(what, f"fab status --watch: the guardian puts it back, {back}"))
     elif writes.lowered:
         what = f"min ISR is lowered on {listed(writes.lowered)}"

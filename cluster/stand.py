@@ -12,7 +12,7 @@ from cluster.refused import Refusal
 LAST_STAND = "last stand"
 WHY = (
     "one disk holds the only copy of what is written now, and the topics' min.insync.replicas and "
-    "flush.messages are the guardian's until every partition has two copies in sync"
+    "flush.messages are the guardian's until every partition has its copies in sync"
 )
 INSTEAD = "switch the other hosts on first: fab status says which; the guardian does the rest"
 
