@@ -3,6 +3,8 @@
 fab plan        what a deploy and a roll would do, and why; changes nothing
 fab roll        make live what a deploy staged, one host at a time
 fab status      how the cluster is, and what to do next; changes nothing
+fab audit       is each record of the log in the sinks? changes nothing
+fab refill      bring what the sinks lack from the log
 """
 
 from __future__ import annotations
@@ -45,3 +47,49 @@ def status(_: Connection, json: bool = False, watch: bool = False) -> None:
     from tasks import status
 
     sys.exit(status.main(as_json=json, watch=watch))
+
+
+WHICH = {
+    "collector": "this one alone",
+    "topic": "this one alone",
+    "since": "what the log stored since: 2026-11-24T02:00, or 2h, 3d ago (and a minute before)",
+    "until": "and until then",
+}
+
+
+@task(
+    help={
+        **WHICH,
+        "ledger": "a feed's ledger: each record it has acknowledged must be in the log",
+        "json": "print one JSON object in place of the table",
+    }
+)
+def audit(
+    _: Connection,
+    collector: str = "",
+    topic: str = "",
+    since: str = "",
+    until: str = "",
+    ledger: str = "",
+    json: bool = False,
+) -> None:
+    """Is each record of the log in the sinks? Ends with 0: all, 1: not, or not all was asked."""
+    from tasks import audit
+
+    sys.exit(audit.main(collector, topic, since, until, ledger, json))
+
+
+@task(help={**WHICH, "rate": "records a second at most", "yes": "do not ask"})
+def refill(
+    _: Connection,
+    collector: str = "",
+    topic: str = "",
+    since: str = "",
+    until: str = "",
+    rate: float = 0.0,
+    yes: bool = False,
+) -> None:
+    """Bring what the sinks lack from the log. Ends with 0: nothing is missing now."""
+    from tasks import refill
+
+    sys.exit(refill.main(collector, topic, since, until, rate, yes))

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 SUBCOMMANDS = {
     "collect": "standfast.collect",
     "tally": "standfast.tally",
+    "audit": "standfast.audit",
+    "refill": "standfast.refill",
     "feed": "standfast.feedcommand",
     "probe": "standfast.probe",
     "alert": "standfast.alert",
@@ -37,6 +39,8 @@ usage: standfast SUBCOMMAND …        (standfast SUBCOMMAND --help says more)
   feed        send records that must not be lost: CSV, JSON lines, or a generator
   collect     read topics into a durable sink, nothing lost and nothing twice
   tally       print what a sink holds, as JSON
+  audit       hold a sink against the log, record by record
+  refill      bring what a sink lacks from the log into it
   topics      check topics, or create and alter them
   wait        wait until this host's Kafka or ZooKeeper is ready
   probe       watch this host's servers, and end one that hangs
