@@ -59,7 +59,7 @@ test: lint unit ## everything: lint, unit tests, and the real thing on a new lab
 drills: dist lab-up deploy ## hundreds of faults on the lab, and a roll: SEED=7, and HOURS=2 or FAULTS=200
 	@$(VENV)fab roll --yes
 	@$(VENV)pytest -m drill tests/lab tests/drills
-	@$(VENV)python -m drills.run --seed $(or $(SEED),1) $(if $(HOURS),--hours $(HOURS)) $(if $(FAULTS),--faults $(FAULTS))
+	@$(VENV)python -m drills --seed $(or $(SEED),1) $(if $(HOURS),--hours $(HOURS)) $(if $(FAULTS),--faults $(FAULTS))
 
 unit: setup ## the unit tests: seconds, no root
 	@$(VENV)pytest -q tests/unit

@@ -17,6 +17,7 @@ from drills.outside import outside
 from drills.seen import Brokers
 from drills.stream import Stream, now
 from drills.wait import NotYet, Overdue, wait_until
+from lab import memory
 from lab.machine import Lab, LabError
 
 ILL = (Overdue, LabError, OSError)  # what a fault that does not heal in time ends with
@@ -267,9 +268,7 @@ class Ground:
 
     def _sweep(self, host: str) -> None:
         """Take a host's rules, ballast and drop-ins away, and let what stands still go on."""
-        from drills.memory import unlimited
-
-        unlimited(self.lab, host)
+        memory.unlimited(self.lab, host)
         units = self.services(host) if host in self.cluster.voters else []
         if host in self.cluster.databases:
             units = ["postgresql@*-main.service", "postgresql.service"]

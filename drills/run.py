@@ -1,119 +1,32 @@
-"""Faults from a seed, on a lab that is up and deployed, under a load that is judged at the end.
-
-    python -m drills.run --seed 7 --faults 200
-
-Leaves its evidence in build/drills/. Ends with 0 only where the verdict is good.
-"""
+"""One run of drills: a load, faults in the order of a plan, healing, and the judgement."""
 
 from __future__ import annotations
 
-import argparse
-import importlib
-import logging
-import shlex
-import signal
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from rich.console import Console
 
 import connect
-from cluster.model import AIDES, Cluster, Collector, Script
-from drills import damage, evidence, faults, ladder
+from cluster.model import Cluster
+from drills import faults
+from drills.faults import damage
 from drills.ground import ILL, Entry, Ground
-from drills.plan import Names, Planned
-from drills.schedule import Batch, schedule
+from drills.judge import checker, copies, evidence, ladder, readback, report
+from drills.judge.recorder import Recorder
+from drills.plan import Planned
+from drills.schedule import Batch
 from drills.stream import Stream, now
-from drills.wait import Overdue
 from lab.machine import Lab
 
 FOLDER = connect.ROOT / "build" / "drills"
-RATE = 200.0  # records a second
-HOURLY = 200  # faults that two cores carry in an hour
 # Closed segments must exist for one of them to be damaged. A follower that begins anew appends what
 # it fetches as one piece: a segment may not be smaller than replica.fetch.max.bytes.
 SEGMENT = 1_200_000  # bytes
 HEALTHY = 180.0  # seconds until all is well again, with nothing done to it any more
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run drills; return the exit code."""
-    options = _parsed(arguments)
-    cluster = connect.cluster()
-    if not cluster.is_lab:
-        connect.die(f"{cluster.path.name}: is no lab, and drills break what they run on", code=2)
-    only = [kind.strip() for kind in options.only.split(",") if kind.strip()]
-    try:
-        plan = schedule(options.seed, names(cluster), _wanted(options), only)
-    except ValueError as error:
-        connect.die(f"--only: {error}; there are: {'; '.join(faults.KINDS)}", code=2)
-    if options.plan:
-        for batch in plan:
-            print(" | ".join(map(str, batch)))
-        return 0
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupted)
-    # A machine that dies under a question is no news here.
-    logging.getLogger("paramiko").setLevel(logging.CRITICAL)
-    connect.begin("drills on")
-    return Run(cluster, options.seed, options.rate, _command(options)).go(plan, _seconds(options))
-
-
-def _parsed(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m drills.run", description=__doc__)
-    parser.add_argument("--seed", type=int, default=1, help="the same seed, the same faults")
-    length = parser.add_mutually_exclusive_group()
-    length.add_argument("--faults", type=int, help=f"how many (default: {HOURLY})")
-    length.add_argument("--hours", type=float, help="for how long")
-    length.add_argument("--minutes", type=float, help="for how long")
-    parser.add_argument("--rate", type=float, default=RATE, help="records a second")
-    parser.add_argument("--only", default="", metavar="KIND,…", help="of these kinds alone")
-    parser.add_argument("--plan", action="store_true", help="print the plan, and do nothing")
-    return parser.parse_args(arguments)
-
-
-def _command(options: argparse.Namespace) -> str:
-    """The command that does the same again."""
-    given = {"--faults": options.faults, "--hours": options.hours, "--minutes": options.minutes}
-    words = [f"{name} {value:g}" for name, value in given.items() if value]
-    words += [f"--rate {options.rate:g}"] if options.rate != RATE else []
-    words += [f"--only {shlex.quote(options.only)}"] if options.only else []
-    return " ".join([".venv/bin/python -m drills.run", f"--seed {options.seed}", *words])
-
-
-def _wanted(options: argparse.Namespace) -> int:
-    if options.faults:
-        return int(options.faults)
-    if seconds := _seconds(options):
-        return max(5, int(2 * HOURLY * seconds / 3600))  # rather too many: time ends it
-    return HOURLY
-
-
-def _seconds(options: argparse.Namespace) -> float | None:
-    if options.hours:
-        return float(options.hours * 3600)
-    return float(options.minutes * 60) if options.minutes else None
-
-
-def _interrupted(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
-def names(cluster: Cluster) -> Names:
-    """Who is there to be hit."""
-    return Names(
-        tuple(cluster.hosts),
-        tuple(cluster.witnesses),
-        tuple(cluster.databases),
-        tuple(n for n, c in cluster.consumers.items() if isinstance(c, Collector)),
-        tuple(n for n, c in cluster.consumers.items() if isinstance(c, Script)),
-        tuple(AIDES),
-    )
 
 
 @dataclass
@@ -240,21 +153,21 @@ class Run:
         self._tried("the segments' size", lambda: self._small_segments(False))
         self._say("reading the log, comparing the replicas' logs and ZooKeeper's trees")
         self._tried("the log", self._read_log)
-        copies = self._tried("the copies", lambda: _module("copies").compare(self.cluster))
-        if copies is not None:
-            evidence.write(self.folder / "copies.json", copies)
+        compared = self._tried("the copies", lambda: copies.compare(self.cluster))
+        if compared is not None:
+            evidence.write(self.folder / "copies.json", compared)
         missing = self._tried(
             "the logs", lambda: evidence.logs(self.it, self.folder / "logs", self.began)
         )
         for host, why in (missing or {}).items():
             self._problem(f"no log of {host}: {why}")
         self._run_json({"ended": now(), "problems": self.problems})
-        verdict = self._tried("the judgement", lambda: _module("checker").judge(self.folder))
+        verdict = self._tried("the judgement", lambda: checker.judge(self.folder))
         if verdict is not None:
             told = {**verdict, "problems": verdict.problems}
             evidence.write(self.folder / "verdict.json", told)
-        report = self._tried("the report", lambda: _module("report").write(self.folder))
-        return self._summary(verdict, result, report)
+        page = self._tried("the report", lambda: report.write(self.folder))
+        return self._summary(verdict, result, page)
 
     def _heal_all(self) -> None:
         for attempt in (1, 2):
@@ -280,7 +193,7 @@ class Run:
         self.it.rewrite()
 
     def _read_log(self) -> None:
-        _module("readback").write(self.topic, self.stream.feed, self.folder)
+        readback.write(self.topic, self.stream.feed, self.folder)
 
     def _small_segments(self, small: bool) -> None:
         """Let the topic have closed segments soon, and as it was afterwards."""
@@ -305,9 +218,9 @@ class Run:
 
     def _recorder(self) -> Any:
         try:
-            recorder = _module("recorder").Recorder(self.cluster, self.folder / "observed.jsonl")
+            recorder = Recorder(self.cluster, self.folder / "observed.jsonl")
             recorder.start()
-        except (ImportError, *ILL) as error:
+        except ILL as error:
             self._problem(f"nothing is recorded of what the cluster says of itself: {error}")
             return None
         return recorder
@@ -335,8 +248,6 @@ class Run:
         """What `work` returns; None where it failed, which is noted."""
         try:
             return work()
-        except ImportError as error:
-            self._problem(f"{what}: not to be had: {error}")
         except Exception as error:  # noqa: BLE001 - the rest of the evidence is wanted
             self._problem(f"{what}: {type(error).__name__}: {error}")
         return None
@@ -362,7 +273,7 @@ class Run:
         with (self.folder / "run.log").open("a") as file:
             file.write(f"{stamp} {line}\n")
 
-    def _summary(self, verdict: Any, result: Any, report: Path | None) -> bool:
+    def _summary(self, verdict: Any, result: Any, page: Path | None) -> bool:
         entries = self.it.entries
         self.console.print(ladder.table(ladder.figures(entries, list(self.stream.collectors))))
         real = [entry for entry in entries if entry.kind != "return"]
@@ -385,16 +296,5 @@ class Run:
             self._say(f"PROBLEM {len(self.problems)} remarks above, {len(real)} faults struck")
         good = kept and bool(real) and not (ill or self.problems)
         self._say(f"verdict: {'good' if good else 'NOT GOOD'}")
-        self._say(f"report: {report or 'none'}; evidence: {self.folder}")
+        self._say(f"report: {page or 'none'}; evidence: {self.folder}")
         return bool(good)
-
-
-def _module(name: str) -> Any:
-    return importlib.import_module(f"drills.{name}")
-
-
-if __name__ == "__main__":
-    try:
-        sys.exit(main())
-    except Overdue as error:
-        connect.die(str(error))

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import connect
 from cluster.model import Cluster
-from drills import checker, readback
 from drills.ground import Ground
+from drills.judge import checker, readback
 from drills.stream import Stream
 from drills.wait import NotYet, wait_until
 from lab.machine import Lab

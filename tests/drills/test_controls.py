@@ -13,7 +13,7 @@ import pytest
 
 import connect
 from cluster.model import Cluster
-from drills.log import in_log
+from drills.judge.log import in_log
 from drills.outside import outside
 from drills.stream import Stream
 from drills.wait import wait_until

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from drills import faults, ladder
+from drills import faults
 from drills.ground import Ground
+from drills.judge import ladder
 from drills.plan import Planned
 from tests.lab.conftest import Figure
 

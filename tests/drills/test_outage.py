@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from cluster.model import Cluster
-from drills.log import in_log
+from drills.judge.log import in_log
 from drills.outside import outside
 from drills.stream import now
 from drills.wait import NotYet, wait_until

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from drills import checker, copies
-from drills.checker import RULES, Acknowledged, History
-from drills.readback import Read
+from drills.judge import checker, copies
+from drills.judge.checker import RULES, Acknowledged, History
+from drills.judge.readback import Read
 
 AT = 1_700_000_000_000
 

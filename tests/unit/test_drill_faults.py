@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from drills import cuts, ladder
-from drills.faults import KINDS, NOT_HERE, counted
+from drills.faults import KINDS, NOT_HERE, counted, cuts
 from drills.ground import Entry
+from drills.judge import ladder
 from drills.plan import Planned
 from drills.seen import java_hash
 

@@ -1,7 +1,7 @@
 """What the cluster says of itself while a drill runs, twice a second, for the judge to read.
 
 One line a look, JSON. `isr` and `min_isr` stand only in lines where something of them changed, and
-then hold what changed alone; a reader folds (drills.checker.short_times does). What did not answer
+then hold what changed alone; a reader folds (short_times in checker.py does). What did not answer
 is missing from its line: nothing is made up. `through` says that the registry was read.
 
     {"at": Unix ms, "voters": {"kafka1": ["leader", "0x100000012"]}, "through": true,

@@ -11,8 +11,8 @@ from __future__ import annotations
 import shlex
 
 import connect
+from drills.faults.machines import WHOLE, back
 from drills.ground import Entry, Ground
-from drills.machines import WHOLE, back
 from drills.plan import Planned
 from drills.stream import now
 from drills.wait import NotYet, wait_until

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations, permutations
 
-from drills import cuts, damage, disks, machines, memory, processes
+from drills.faults import cuts, damage, disks, machines, memory, processes
 from drills.ground import Ground
 from drills.plan import Names, Planned
 

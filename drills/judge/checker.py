@@ -15,8 +15,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from drills import readback
-from drills.readback import Read
+from drills.judge import readback
+from drills.judge.readback import Read
 from standfast.errors import UserError
 from standfast.ledger import acknowledgements
 from standfast.ranges import Ranges

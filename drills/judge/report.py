@@ -1,7 +1,7 @@
 """A run's evidence as one page: opens in a browser without a network.
 
-python -m drills.report build/drills/20261124-150000-7              writes its report.html anew
-python -m drills.report build/drills/20261124-150000-7 --markdown   prints the ladder's table
+python -m drills.judge.report build/drills/20261124-150000-7              writes report.html anew
+python -m drills.judge.report build/drills/20261124-150000-7 --markdown   prints the ladder's table
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from drills import ladder
 from drills.ground import Entry
+from drills.judge import ladder
 from standfast.errors import UserError
 from standfast.ledger import acknowledgements
 
@@ -41,7 +41,7 @@ COLOURS = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Write a report, or print its table. Returns the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m drills.report", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m drills.judge.report", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("folder", type=Path, help="a run's evidence")
     parser.add_argument("--markdown", action="store_true", help="the ladder's table, to stdout")
