@@ -3,7 +3,8 @@
 Every interval each server is asked (ZooKeeper: srvr; Kafka: Metadata) and a few bytes are
 written and fsynced in its data directories. A server that is silent for 12 s, and that nothing
 in standfast.health speaks for, gets SIGKILL (a hung process ignores SIGTERM); systemd restarts
-it. Restarting is never done here. Units that die again and again, and disks that fill, are alarms
+it. Restarting is never done here. So does a broker whose copies stand still
+(standfast.fetching). Units that die again and again, and disks that fill, are alarms
 (standfast.rounds).
 """
 
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from standfast import local, process, questions
 from standfast.errors import UserError
+from standfast.fetching import Fetching
 from standfast.health import PATIENCE, Action, History, Process, Sight, decide
 from standfast.rounds import Rounds
 from standfast.supervision import Stop, Watchdog, alarm, notify, say
@@ -193,6 +195,11 @@ class Watch:
         ready = old.ready or (main is not None and served is not None and served > old.since)
         self.history = replace(old, active=active, ready=ready, sights=sights)
 
+    def ready(self) -> Process | None:
+        """The server's process, where it is active, has served, and is not silent."""
+        seen, well = self.history, self.action.verdict == "answers"
+        return seen.process if seen.active and seen.ready and well else None
+
     def state(self, now: float) -> dict[str, Any]:
         """For people and status tools, as JSON; times in seconds since 1970."""
         main, served = self.history.process, self._asker.served()
@@ -221,6 +228,9 @@ def watch(
         one.start()
     directories = [at for server in host.servers.values() for at in server.directories]
     Rounds(host.units, directories).start()
+    for one in watches:
+        if one.server.broker_id is not None:
+            Fetching(one.server, one.ready).start()
     watchdog = Watchdog()
     last = time.monotonic()
     while not stop:

@@ -36,6 +36,15 @@ class Metadata:
     controller: int | None
 
 
+@dataclass(frozen=True)
+class Partition:
+    """The brokers' ids of a partition; a leader of -1 is none."""
+
+    leader: int
+    replicas: tuple[int, ...]
+    isr: tuple[int, ...]
+
+
 def zookeeper_mode(address: str, timeout: float) -> str:
     """The mode in which the ZooKeeper at "host:port" serves: leader, follower or standalone.
 
@@ -65,23 +74,32 @@ def kafka_metadata(address: str, timeout: float) -> Metadata:
     The request passes through the broker's network threads, its queue and its request handlers,
     so an answer says that all three move. `timeout` in seconds.
     """
+    return parse_metadata(_metadata(address, timeout, topics=0))[0]
+
+
+def kafka_partitions(address: str, timeout: float) -> dict[str, Partition]:
+    """Every partition ("trades-0") as the broker at "host:port" knows it; `timeout` in seconds."""
+    return parse_metadata(_metadata(address, timeout, topics=-1))[1]
+
+
+def _metadata(address: str, timeout: float, topics: int) -> bytes:
     # Request header 1: api key 3 (Metadata), version 1, correlation id, client id; then the
-    # topics, none of them (null would be all).
+    # number of topics: 0 for none of them, -1 (null) for all.
     client = b"standfast-probe"
-    body = struct.pack(f">hhih{len(client)}si", 3, 1, CORRELATION, len(client), client, 0)
+    body = struct.pack(f">hhih{len(client)}si", 3, 1, CORRELATION, len(client), client, topics)
     with _asked(address, timeout) as (sock, deadline):
         sock.sendall(struct.pack(">i", len(body)) + body)
         (size,) = struct.unpack(">i", _exactly(sock, 4, deadline))
-        if not 4 <= size <= 1 << 20:
+        if not 4 <= size <= LARGEST:
             raise ConnectionError(f"an answer of {size} bytes: not Kafka's protocol")
-        answer = _exactly(sock, size, deadline)
-    return parse_metadata(answer)
+        return _exactly(sock, size, deadline)
 
 
 CORRELATION = 0x5F
+LARGEST = 1 << 26  # bytes: of an answer about some hundred thousand partitions
 
 
-def parse_metadata(answer: bytes) -> Metadata:
+def parse_metadata(answer: bytes) -> tuple[Metadata, dict[str, Partition]]:
     """A Metadata response of version 1, without its leading size; OSError if it is none."""
     try:
         correlation, count = struct.unpack_from(">ii", answer)
@@ -98,9 +116,33 @@ def parse_metadata(answer: bytes) -> Metadata:
             at += 6 + max(rack, 0)
             brokers[number] = f"{host}:{port}"
         (controller,) = struct.unpack_from(">i", answer, at)
+        partitions = _partitions(answer, at + 4)
     except (struct.error, UnicodeDecodeError) as error:
         raise ConnectionError(f"a Metadata answer that makes no sense: {error}") from error
-    return Metadata(brokers, controller if controller >= 0 else None)
+    return Metadata(brokers, controller if controller >= 0 else None), partitions
+
+
+def _partitions(answer: bytes, at: int) -> dict[str, Partition]:
+    """The topics' part of the answer, from byte `at` on."""
+    found: dict[str, Partition] = {}
+    (topics,) = struct.unpack_from(">i", answer, at)
+    at += 4
+    for _ in range(topics):
+        _error, length = struct.unpack_from(">hh", answer, at)
+        topic = answer[at + 4 : at + 4 + length].decode("utf-8")
+        at += 4 + length + 1  # and whether it is internal
+        (count,) = struct.unpack_from(">i", answer, at)
+        at += 4
+        for _ in range(count):
+            _error, number, leader, replicas = struct.unpack_from(">hiii", answer, at)
+            at += 14
+            ids = struct.unpack_from(f">{replicas}i", answer, at)
+            at += 4 * replicas
+            (in_sync,) = struct.unpack_from(">i", answer, at)
+            isr = struct.unpack_from(f">{in_sync}i", answer, at + 4)
+            at += 4 + 4 * in_sync
+            found[f"{topic}-{number}"] = Partition(leader, ids, isr)
+    return found
 
 
 def disk_write(directory: str) -> None:

@@ -93,7 +93,7 @@ ANSWER = (
 
 
 def test_a_metadata_answer_names_brokers_and_controller() -> None:
-    assert parse_metadata(ANSWER) == Metadata({1: ONE, 2: TWO}, 2)
+    assert parse_metadata(ANSWER) == (Metadata({1: ONE, 2: TWO}, 2), {})
 
 
 @pytest.mark.parametrize("answer", [b"", ANSWER[:30], b"\x00" * 8 + ANSWER, b"HTTP/1.1 400 Bad"])
