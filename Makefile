@@ -61,7 +61,7 @@ drills: dist lab-up deploy ## hundreds of faults on the lab, and a roll: SEED=7,
 	@$(VENV)pytest -m drill tests/lab tests/drills
 	@$(VENV)python -m drills --seed $(or $(SEED),1) $(if $(HOURS),--hours $(HOURS)) $(if $(FAULTS),--faults $(FAULTS))
 
-unit: setup ## the unit tests: seconds, no root
+unit: setup ## the unit tests: a minute, no root
 	@$(VENV)pytest -q tests/unit
 
 lint: setup ## ruff, and mypy --strict

@@ -79,7 +79,7 @@ def audit(
     sys.exit(audit.main(collector, topic, since, until, ledger, json))
 
 
-@task(help={**WHICH, "rate": "records a second at most", "yes": "do not ask"})
+@task(help={**WHICH, "rate": "records a second at most: --rate=1000", "yes": "do not ask"})
 def refill(
     _: Connection,
     collector: str = "",

@@ -25,8 +25,8 @@ WHERE = {
 }
 MODES = {
     "read-only": "restart",
-    "per-broker": "live, one broker at a time",
-    "cluster-wide": "live, all brokers at once",
+    "per-broker": "restart",
+    "cluster-wide": "live, one broker after the other",
 }
 # What the catalogue's {names} stand for, in words.
 WORDS = {

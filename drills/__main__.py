@@ -53,7 +53,11 @@ def _parsed(arguments: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m drills", description=__doc__)
     parser.add_argument("--seed", type=int, default=1, help="the same seed, the same faults")
     length = parser.add_mutually_exclusive_group()
-    length.add_argument("--faults", type=int, help=f"how many (default: {HOURLY})")
+    length.add_argument(
+        "--faults",
+        type=int,
+        help=f"about how many (default: {HOURLY}); machines that die in turn count one each",
+    )
     length.add_argument("--hours", type=float, help="for how long")
     length.add_argument("--minutes", type=float, help="for how long")
     parser.add_argument("--rate", type=float, default=RATE, help="records a second")

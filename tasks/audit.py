@@ -93,8 +93,15 @@ def audit(
     book = None
     try:
         if ledger:
+            if since or until:
+                raise ValueError(
+                    "--ledger: is held against the whole log: without --since, --until"
+                )
             book = read_ledger(Path(ledger))
-            topic = topic or book.topic
+            if topic not in ("", book.topic):
+                raise ValueError(f"--ledger: is of {book.topic}, not of {topic}")
+            topic = book.topic
+            names = chosen(cluster, collector, topic)
         asked = Asked(topic, moment(since), moment(until), book.feed if book else "")
     except (UserError, ValueError) as error:
         connect.die(f"audit: {error}", code=2)
@@ -300,12 +307,15 @@ def verdict(found: Found) -> str:
     waiting = sum(len(p.waiting) for p in parts)
     records = sum(len(p.log) for p in parts)
     later = f"; {waiting:,} were not collected yet" if waiting else ""
+    if any(audit.unasked for audit in found.audits.values()):
+        return "not every host could be asked, so what is missing is not known"
     if found.good:
         return f"whole: {records:,} records of the log are in the sinks{later}"
     if missing:
         return f"{missing:,} records are missing{later}; next: fab refill"
     if found.unlogged:
-        return "acknowledged records are not in the log: see docs/operations.md"
+        lost = len(found.unlogged)
+        return f"{lost:,} acknowledged records are not in the log: keep every disk and the ledger"
     if wrong:
         return f"{wrong:,} records of the sinks are not as in the log{later}"
     return "not everything could be asked: see above"

@@ -140,9 +140,10 @@ def test_a_record_that_only_the_ledger_knows_is_caught(cluster: Cluster, tmp_pat
         (("--topic", "nothing"), "no collector keeps nothing"),
         (("--since", "yesterday"), "should be a time as 2026-11-24T02:00"),
         (("--ledger", "/nowhere"), "/nowhere: cannot be read"),
+        (("--ledger", "/nowhere", "--since", "2h"), "is held against the whole log"),
     ],
 )
-def test_what_makes_no_sense_is_said_in_a_sentence(words: tuple[str, str], says: str) -> None:
+def test_what_makes_no_sense_is_said_in_a_sentence(words: tuple[str, ...], says: str) -> None:
     done = fab("audit", *words)
     assert done.returncode == 2
     assert says in done.stderr
