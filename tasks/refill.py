@@ -21,6 +21,7 @@ from cluster.model import Cluster, Collector
 from standfast.audited import Audit
 from standfast.ranges import Ranges
 from tasks import audit as auditing
+from tasks.auditview import show
 
 SECONDS = 600.0  # for one part
 PART = 50_000  # records brought between two steps of the bar
@@ -40,7 +41,7 @@ def main(collector: str, topic: str, since: str, until: str, rate: float, yes: b
     """Refill; returns the exit code: 0 nothing is missing any more, 1 something is, 130 Ctrl-C."""
     cluster, console = connect.begin("refill of"), tasks.console()
     found = auditing.audit(cluster, collector, topic, since, until)
-    auditing.show(console, found)
+    show(console, found)
     missing = sum(len(p.missing) for a in found.audits.values() for p in a.partitions)
     if any(audit.unasked for audit in found.audits.values()):
         connect.die("refill: not every host could be asked, so what is missing is not known")
