@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -30,7 +31,7 @@ from cluster.model import Cluster, Collector
 from standfast.audited import Audit, together
 from standfast.errors import UserError
 from standfast.ledger import read_ledger
-from standfast.ranges import Ranges
+from standfast.ranges import Gather, Ranges
 from tasks.auditview import show, times
 
 SECONDS = 600.0  # for one host to read its part of the log and of the sink
@@ -45,12 +46,10 @@ class Asked:
     topic: str = ""
     since: int | None = None
     until: int | None = None
-    feed: str = ""
 
     def options(self) -> str:
         """As `standfast audit` takes them."""
-        given = {"--topic": self.topic, "--since": self.since, "--until": self.until,
-                 "--feed": self.feed}  # fmt: skip
+        given = {"--topic": self.topic, "--since": self.since, "--until": self.until}
         return " ".join(f"{name} {shlex.quote(str(v))}" for name, v in given.items() if v)
 
 
@@ -98,15 +97,16 @@ def audit(
                 raise ValueError(f"--ledger: is of {book.topic}, not of {topic}")
             topic = book.topic
             names = chosen(cluster, collector, topic)
-        asked = Asked(topic, moment(since), moment(until), book.feed if book else "")
+        asked = Asked(topic, moment(since), moment(until))
     except (UserError, ValueError) as error:
         connect.die(f"audit: {error}", code=2)
     audits = {name: ask(cluster, name, asked) for name in names}
     if book is None:
         return Found(cluster, audits)
-    logged = Ranges()
-    for one in audits.values():
-        logged |= one.sequences
+    try:
+        logged = sequences(topic, book.feed)
+    except OSError as error:
+        connect.die(f"audit: {error}")
     unlogged = book.acknowledged - logged
     return Found(cluster, audits, book.feed, len(book.acknowledged), unlogged)
 
@@ -163,6 +163,39 @@ def ask(cluster: Cluster, name: str, asked: Asked) -> Audit:
                 break
     unasked = {h: str(a) for h, a in answers.items() if isinstance(a, OSError)}
     return together((a for a in answers.values() if not isinstance(a, OSError)), unasked)
+
+
+def sequences(topic: str, feed: str, seconds: float = SECONDS) -> Ranges:
+    """The sequences of a feed that the log holds. Raises OSError where not all could be read."""
+    from confluent_kafka import KafkaException, TopicPartition
+
+    from standfast.feed import FEED_HEADER, SEQUENCE_HEADER
+
+    consumer, gather, mine = connect.consumer("standfast-audit"), Gather(), feed.encode()
+    deadline, left = time.monotonic() + seconds, {}
+    try:
+        for number in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
+            first, end = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)
+            if end > first:
+                left[number] = end
+        consumer.assign([TopicPartition(topic, number, 0) for number in left])
+        while left and time.monotonic() < deadline:
+            for message in consumer.consume(10_000, 1.0):
+                number, offset = message.partition(), message.offset()
+                if message.error() or number is None or offset is None:
+                    continue
+                headers = dict(message.headers() or ())
+                if headers.get(FEED_HEADER) == mine:
+                    gather.add(int(headers[SEQUENCE_HEADER] or b"-1"))
+                if offset + 1 >= left.get(number, 0):
+                    left.pop(number, None)
+    except KafkaException as error:
+        raise OSError(f"kafka: {topic} cannot be read: {error.args[0].str()}") from None
+    finally:
+        consumer.close()
+    if left:
+        raise OSError(f"{topic}: partitions {sorted(left)} were not read within {seconds:.0f} s")
+    return gather.ranges()
 
 
 def command(name: str, what: str, options: str) -> str:

@@ -28,7 +28,7 @@ def show(console: Console, found: Found) -> None:
         for part in audit.partitions:
             for line in sentences(part):
                 console.print(Text(f"- {line}", "yellow"))
-    if found.ledger:
+    if found.ledger and not any(audit.unasked for audit in found.audits.values()):
         lost = len(found.unlogged)
         words = f"{found.ledger}: {found.acknowledged:,} acknowledged, {lost:,} not in the log"
         more = f": sequences {found.unlogged.text(NAMED)}" if lost else ""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from standfast import clients
 from standfast.collectconfig import Config, load
 from standfast.errors import Failure
-from standfast.ranges import Gather, Ranges
+from standfast.ranges import Ranges
 from standfast.records import record_of
 from standfast.sinks import Unavailable
 from standfast.topicids import TopicIds
@@ -83,7 +83,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     since = f"stored in the log since then (Unix ms; {MARGIN // 1000} s more are read)"
     parser.add_argument("--since", type=int, metavar="MS", help=since)
     parser.add_argument("--until", type=int, metavar="MS", help="and until then")
-    parser.add_argument("--feed", help="also which sequences of this feed the log holds")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -92,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
     found = []
     for topic in config.topics:
         if args.topic in (None, topic):
-            found += list(audited(config, topic, args.since, args.until, args.feed))
+            found += list(audited(config, topic, args.since, args.until))
     json.dump(
         {"consumer": config.name, "host": config.instance, "partitions": found},
         sys.stdout,
@@ -104,19 +103,16 @@ def run(args: argparse.Namespace) -> int:
 
 @dataclass(frozen=True)
 class Topic:
-    """What is read of: with its id, whether it is compacted, whether a time bounds its end, and the
-    feed whose sequences are wanted.
-    """
+    """What is read of: with its id, whether it is compacted, and whether a time bounds its end."""
 
     name: str
     id: str
     compacted: bool
     bounded: bool
-    feed: str | None
 
 
 def audited(
-    config: Config, name: str, since: int | None, until: int | None, feed: str | None
+    config: Config, name: str, since: int | None, until: int | None
 ) -> Iterator[dict[str, Any]]:
     """Each partition of a topic. Raises Failure where the brokers or the sink cannot be asked."""
     from confluent_kafka import KafkaException
@@ -129,7 +125,7 @@ def audited(
     )
     try:
         topic_id = TopicIds(config.bootstrap, [name]).of(name)
-        topic = Topic(name, topic_id, _compacted(config, name), until is not None, feed)
+        topic = Topic(name, topic_id, _compacted(config, name), until is not None)
         spans = _spans(consumer, name, since, until)
         # The sink is looked at after the positions: what is below them is stored by then.
         sink = config.open_sink(create=False)
@@ -150,7 +146,8 @@ def _compacted(config: Config, topic: str) -> bool:
     from confluent_kafka.admin import ConfigResource  # type: ignore[attr-defined]
 
     asked = [ConfigResource(ConfigResource.Type.TOPIC, topic)]
-    answers = clients.admin(config.bootstrap).describe_configs(asked, request_timeout=ANSWER)
+    admin = clients.admin(config.bootstrap)  # it lives as long as its answer is waited for
+    answers = admin.describe_configs(asked, request_timeout=ANSWER)
     found = next(iter(answers.values())).result()
     return "compact" in str(found["cleanup.policy"].value)
 
@@ -214,7 +211,6 @@ def _partition(
         "changed": part.changed.pairs(),
         "stray": stray.pairs(),
         "dead": dead.pairs(),
-        "feed": reading.sequences.ranges().pairs(),
         "complaint": reading.complaint,
     }
 
@@ -224,7 +220,6 @@ class Reading:
 
     def __init__(self, consumer: Consumer, topic: Topic, number: int, span: Span) -> None:
         self._consumer, self._topic, self._number, self._span = consumer, topic, number, span
-        self.sequences = Gather()
         self.complaint = ""
 
     def records(self) -> Iterator[tuple[int, Callable[[], bytes]]]:
@@ -245,7 +240,6 @@ class Reading:
                 if offset is None or offset >= self._span.end:
                     return
                 if error is None:
-                    self._count(message)
                     yield offset, lambda m=message: self._digest(m)  # type: ignore[misc]
                 if error is not None or offset + 1 >= self._span.end:
                     return
@@ -255,10 +249,3 @@ class Reading:
 
     def _digest(self, message: Message) -> bytes:
         return record_of(message, self._topic.id).sha256
-
-    def _count(self, message: Message) -> None:
-        if self._topic.feed is None:
-            return
-        record = record_of(message, self._topic.id)
-        if record.feed == self._topic.feed and record.sequence is not None:
-            self.sequences.add(record.sequence)

@@ -40,13 +40,10 @@ class Partition:
 
 @dataclass(frozen=True)
 class Audit:
-    """All partitions; `unasked`: hosts that could not be asked, and why; `sequences`: of the feed
-    that was asked for, as the log holds them.
-    """
+    """All partitions; `unasked`: hosts that could not be asked, and why."""
 
     partitions: tuple[Partition, ...]
     unasked: Mapping[str, str] = field(default_factory=dict)
-    sequences: Ranges = field(default_factory=Ranges)
 
     @property
     def good(self) -> bool:
@@ -57,13 +54,11 @@ class Audit:
 def together(answers: Iterable[Mapping[str, Any]], unasked: Mapping[str, str]) -> Audit:
     """What `standfast audit` printed on each host, of one collector."""
     rows: dict[tuple[str, int], list[Mapping[str, Any]]] = {}
-    sequences = Ranges()
     for answer in answers:
         for row in answer["partitions"]:
             rows.setdefault((row["topic"], row["partition"]), []).append(row)
-            sequences |= _ranges(row["feed"])
     parts = tuple(_partition(topic, n, of) for (topic, n), of in sorted(rows.items()))
-    return Audit(parts, dict(unasked), sequences)
+    return Audit(parts, dict(unasked))
 
 
 def _partition(topic: str, number: int, rows: list[Mapping[str, Any]]) -> Partition:

@@ -21,7 +21,7 @@ from tasks.refill import PAIRS, PART, parts
 NOTHING: dict[str, Any] = {
     "topic": "trades", "partition": 0, "topic_id": "id", "first": 0, "start": 0, "end": 10,
     "committed": 10, "log": [[0, 9]], "stored": [], "changed": [], "stray": [], "dead": [],
-    "feed": [], "complaint": "",
+    "complaint": "",
 }  # fmt: skip
 
 
@@ -106,11 +106,6 @@ def test_what_could_not_be_read_or_asked_is_never_good() -> None:
     assert not only(answer(stored=[[0, 9]], complaint="offset 3: bad")).good
     assert not together([answer(stored=[[0, 9]])], {"kafka2": "dead"}).good
     assert not Audit(()).good
-
-
-def test_the_ledgers_sequences_are_gathered_from_all_partitions() -> None:
-    found = together([answer(feed=[[1, 4]]), answer(partition=1, feed=[[5, 9]])], {})
-    assert found.sequences == Ranges([(1, 9)])
 
 
 @pytest.mark.parametrize("text", ["yesterday", "2h30", "2026-13-01", "h"])
