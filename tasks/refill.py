@@ -17,7 +17,7 @@ from rich.text import Text
 
 import connect
 import tasks
-from cluster.model import Cluster, Collector
+from cluster.model import Cluster
 from standfast.audited import Audit
 from standfast.ranges import Ranges
 from tasks import audit as auditing
@@ -30,7 +30,7 @@ PAIRS = 500  # ranges in one command
 
 @dataclass
 class Brought:
-    """Counts of records; `gone`: offsets that the log has no more, by place."""
+    """Counts of records: now in the sink, there already, and such that no sink takes them."""
 
     stored: int = 0
     seen: int = 0
@@ -75,7 +75,7 @@ def bring_all(
     with Progress(console=console, transient=True) as progress:
         bar = progress.add_task("bringing", total=missing)
         for name, audit in found.audits.items():
-            host = _host(cluster, name, audit)
+            host = _host(cluster, audit)
             for place, part in parts(audit):
                 one = bring(host, name, place, part, rate)
                 total.stored += one.stored
@@ -91,10 +91,8 @@ def bring_all(
     return 1 if left or total.unfit else 0
 
 
-def _host(cluster: Cluster, name: str, audit: Audit) -> str:
+def _host(cluster: Cluster, audit: Audit) -> str:
     """Where a collector's records are brought to: any host's part of a sink is as good."""
-    consumer = cluster.consumers[name]
-    assert isinstance(consumer, Collector)
     return next(host for host in cluster.hosts if host not in audit.unasked)
 
 
