@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from paramiko import Channel
     from pyinfra.api.host import Host
 
+    from standfast.topiclog import TopicLog
+
 ROOT = Path(__file__).resolve().parent
 CONNECT_SECONDS = 3
 T = TypeVar("T")
@@ -258,13 +260,23 @@ def producer(settings: dict[str, str]) -> Producer:
     return clients.producer(settings, cluster().bootstrap.split(","))
 
 
-def consumer(group: str, bootstrap: list[str] | None = None) -> Consumer:
+def consumer(group: str, bootstrap: list[str] | None = None, **more: str) -> Consumer:
     """A client that looks at a consumer group's positions and at records, and changes neither: it
-    joins no group, and never commits.
+    joins no group, and never commits. `more` are further settings, with _ in place of the dots.
     """
     from standfast import clients
 
     settings = clients.default_settings("consumer")
     quiet = {"enable_auto_commit": "false", "enable_auto_offset_store": "false"}
     brokers = bootstrap or cluster().bootstrap.split(",")
-    return clients.consumer(settings, brokers, group_id=group, **quiet)
+    return clients.consumer(settings, brokers, group_id=group, **quiet, **more)
+
+
+def topic_log(
+    topic: str, seconds: float, since: int | None = None, until: int | None = None
+) -> TopicLog:
+    """A topic's records, to be read once."""
+    from standfast.topiclog import TopicLog
+
+    reading = consumer("standfast-reading", enable_partition_eof="true")
+    return TopicLog(reading, topic, seconds, since, until)

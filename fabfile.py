@@ -5,6 +5,8 @@ fab roll        make live what a deploy staged, one host at a time
 fab status      how the cluster is, and what to do next; changes nothing
 fab audit       is each record of the log in the sinks? changes nothing
 fab refill      bring what the sinks lack from the log
+fab last-stand  let the hosts that are left go on without a quorum of the others
+fab rejoin      bring a machine back after a last stand, one at a time
 """
 
 from __future__ import annotations
@@ -93,3 +95,33 @@ def refill(
     from tasks import refill
 
     sys.exit(refill.main(collector, topic, since, until, rate, yes))
+
+
+@task(
+    name="last-stand",
+    positional=["host"],
+    help={
+        "host": "a host that is left, and whose data count",
+        "off": "the machines that are switched off and will stay so: --off=kafka1,kafka2",
+        "yes": "do not ask before the inventory's fence commands are run",
+    },
+)
+def last_stand(_: Connection, host: str, off: str = "", yes: bool = False) -> None:
+    """Without a ZooKeeper quorum: let the hosts that are left take writes. Asks before."""
+    from tasks import laststand
+
+    sys.exit(laststand.main(host, off, yes))
+
+
+@task(
+    positional=["host"],
+    help={
+        "host": "the machine that comes back; it is switched on",
+        "discard": "what it holds that the last stand never had may be lost",
+    },
+)
+def rejoin(_: Connection, host: str, discard: bool = False) -> None:
+    """Bring a machine back after a last stand, one at a time; the last ends it."""
+    from tasks import rejoin
+
+    sys.exit(rejoin.main(host, discard))

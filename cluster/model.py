@@ -53,23 +53,27 @@ class Ports:
 
 @dataclass(frozen=True)
 class Host:
-    """A machine with a broker and a ZooKeeper voter; `disk` in bytes, None for the promise's."""
+    """A machine with a broker and a ZooKeeper voter; `disk` in bytes, None for the promise's;
+    `fence` the command that switches it off, () where there is none.
+    """
 
     name: str
     address: str
     broker_id: int
     zookeeper_id: int
     disk: int | None = None
+    fence: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Witness:
-    """A machine with a ZooKeeper voter and nothing else."""
+    """A machine with a ZooKeeper voter and nothing else; `fence` as a host's."""
 
     name: str
     address: str
     zookeeper_id: int
     disk: int | None = None
+    fence: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -98,6 +98,13 @@ def _url(text: str) -> str:
     return text
 
 
+def _words(value: object) -> object:
+    """A command as its words."""
+    if isinstance(value, str) or value == []:
+        raise ValueError("must be a list of words, such as [fence_ipmilan, --ip, 10.0.1.11]")
+    return tuple(value) if isinstance(value, list) else value
+
+
 def _or_empty(value: object) -> object:
     return {} if value is None else value
 
@@ -117,6 +124,7 @@ User = Annotated[str, AfterValidator(USER)]
 TopicNames = Annotated[list[str], Field(min_length=1, description="a list of topics")]
 ADDRESS = Field(description="an IPv4 address such as 10.0.0.11")
 DISK = Field(default=None, description="a size such as 500GB")
+Fence = Annotated[tuple[Text, ...], BeforeValidator(_words)]
 
 
 class Ssh(Shape):
@@ -145,12 +153,14 @@ class Host(Shape):
     broker_id: BrokerId
     zookeeper_id: VoterId
     disk: Size | None = DISK
+    fence: Fence = ()
 
 
 class Witness(Shape):
     address: Address = ADDRESS
     zookeeper_id: VoterId
     disk: Size | None = DISK
+    fence: Fence = ()
 
 
 class Database(Shape):

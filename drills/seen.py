@@ -35,7 +35,7 @@ class Brokers:
     controller: str | None = None
     leads: dict[str, int] = field(default_factory=dict)  # partitions that each machine leads
     lagging: dict[str, int] = field(default_factory=dict)  # replicas not in sync, by machine
-    offline: int = 0  # partitions without a leader
+    offline: int = 0  # partitions without a leader, and topics that are not known yet
     astray: int = 0  # partitions that another than their preferred replica leads
 
     @property
@@ -68,8 +68,11 @@ class Seen:
             raise OSError(f"kafka: {error.args[0].str()}") from None
         leads = dict.fromkeys(self._names.values(), 0)
         lagging = dict(leads)
-        offline = astray = 0
+        # A broker that has just started may not know all topics yet, or not their partitions.
+        offline = sum(topic not in found.topics for topic in (*self._cluster.topics, OFFSETS))
+        astray = 0
         for topic in found.topics.values():
+            offline += topic.error is not None
             for partition in topic.partitions.values():
                 if partition.leader in self._names:
                     leads[self._names[partition.leader]] += 1

@@ -35,6 +35,7 @@ from drills.seen import Seen
 from drills.wait import NotYet, Overdue, wait_until
 from standfast.ledger import Ledger, acknowledgements, read_head, read_ledger
 
+CALM, CALM_MS = 0.5, 2_000  # seconds an acknowledgement takes in calm, for so many milliseconds
 DRAIN = 60  # seconds in which a feed that was asked to stop has everything acknowledged
 
 
@@ -235,6 +236,22 @@ class Stream:
 
         what = "every replica to be in sync and every preferred one to lead"
         wait_until(look, seconds, what, every=0.5)
+
+    def calm(self, seconds: float = 30) -> None:
+        """Wait until, for a while, no acknowledgement took long: what befell it before is over, as
+        far as this machine ever is calm: after `seconds` it goes on as it is.
+        """
+        begin = now()
+
+        def quiet() -> bool:
+            self.refresh()
+            since = max(begin, now() - CALM_MS)
+            if now() - begin < CALM_MS or self.history.slowest_between(since, now()) > CALM:
+                raise NotYet("acknowledgements still take long")
+            return True
+
+        with suppress(Overdue):
+            wait_until(quiet, seconds, "quick acknowledgements", every=0.3)
 
     def restored(self, seconds: float = 60) -> None:
         """Wait until min ISR is what it was before a last stand."""

@@ -18,7 +18,6 @@ from __future__ import annotations
 import json
 import re
 import shlex
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -167,34 +166,14 @@ def ask(cluster: Cluster, name: str, asked: Asked) -> Audit:
 
 def sequences(topic: str, feed: str, seconds: float = SECONDS) -> Ranges:
     """The sequences of a feed that the log holds. Raises OSError where not all could be read."""
-    from confluent_kafka import KafkaException, TopicPartition
-
     from standfast.feed import FEED_HEADER, SEQUENCE_HEADER
 
-    consumer, gather, mine = connect.consumer("standfast-audit"), Gather(), feed.encode()
-    deadline, left = time.monotonic() + seconds, {}
-    try:
-        for number in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
-            first, end = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)
-            if end > first:
-                left[number] = end
-        consumer.assign([TopicPartition(topic, number, 0) for number in left])
-        while left and time.monotonic() < deadline:
-            for message in consumer.consume(10_000, 1.0):
-                number, offset = message.partition(), message.offset()
-                if message.error() or number is None or offset is None:
-                    continue
-                headers = dict(message.headers() or ())
-                if headers.get(FEED_HEADER) == mine:
-                    gather.add(int(headers[SEQUENCE_HEADER] or b"-1"))
-                if offset + 1 >= left.get(number, 0):
-                    left.pop(number, None)
-    except KafkaException as error:
-        raise OSError(f"kafka: {topic} cannot be read: {error.args[0].str()}") from None
-    finally:
-        consumer.close()
-    if left:
-        raise OSError(f"{topic}: partitions {sorted(left)} were not read within {seconds:.0f} s")
+    log, gather, mine = connect.topic_log(topic, seconds), Gather(), feed.encode()
+    for message in log:
+        headers = dict(message.headers() or ())
+        if headers.get(FEED_HEADER) == mine:
+            gather.add(int(headers[SEQUENCE_HEADER] or b"-1"))
+    log.whole()
     return gather.ranges()
 
 

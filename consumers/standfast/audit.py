@@ -21,6 +21,7 @@ from standfast.ranges import Ranges
 from standfast.records import record_of
 from standfast.sinks import Unavailable
 from standfast.topicids import TopicIds
+from standfast.topiclog import ANSWER, BATCH, at, partitions
 
 if TYPE_CHECKING:
     import argparse
@@ -34,9 +35,7 @@ ROWS = """SELECT "offset", sha256 FROM records WHERE topic_id = ? AND partition 
 DEAD = """SELECT "offset" FROM dead_letters WHERE topic_id = ? AND partition = ?
     AND "offset" >= ? AND "offset" < ? ORDER BY "offset" """
 MARGIN = 60_000  # ms: the log's time is not monotonic across leaders
-ANSWER = 10.0  # seconds for one question to the brokers
 SILENCE = 30.0  # seconds without a record, after which the log counts as unreadable
-BATCH = 10_000
 ENDLESS = 2**62  # above every offset: a row behind the log's end is one too many
 
 
@@ -167,20 +166,13 @@ class Span:
 def _spans(consumer: Consumer, topic: str, since: int | None, until: int | None) -> dict[int, Span]:
     from confluent_kafka import TopicPartition
 
-    numbers = sorted(consumer.list_topics(topic, timeout=ANSWER).topics[topic].partitions)
+    numbers = partitions(consumer, topic)
     places = [TopicPartition(topic, number) for number in numbers]
     committed = {p.partition: p.offset for p in consumer.committed(places, timeout=ANSWER)}
     marks = {p.partition: consumer.get_watermark_offsets(p, timeout=ANSWER) for p in places}
     low, high = ({n: mark[side] for n, mark in marks.items()} for side in (0, 1))
-
-    def at(time_ms: int) -> dict[int, int]:
-        """The first record stored at a time or later; the end where there is none."""
-        asked = [TopicPartition(topic, number, time_ms) for number in numbers]
-        found = {p.partition: p.offset for p in consumer.offsets_for_times(asked, timeout=ANSWER)}
-        return {n: found[n] if 0 <= found[n] <= high[n] else high[n] for n in numbers}
-
-    starts = low if since is None else at(since - MARGIN)
-    ends = high if until is None else at(until + MARGIN)
+    starts = low if since is None else at(consumer, topic, high, since - MARGIN)
+    ends = high if until is None else at(consumer, topic, high, until + MARGIN)
     return {n: Span(low[n], starts[n], ends[n], max(0, committed[n])) for n in numbers}
 
 

@@ -3,7 +3,8 @@
   standfast gate kafka       before a broker: where a copy is missing, cut short or damaged it waits
                              until others lead that partition; then Kafka refills it
   standfast gate zookeeper   before a voter: damaged data are put aside once the others serve
-                             without it; it starts empty, and its leader sends it everything
+                             without it; it starts empty, and its leader sends it everything. One
+                             that a last stand left out does not start: fab rejoin brings it back
 
 Exit codes: 0 it may start; 1 it must not, and why; systemd tries again for ever.
 """
@@ -17,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from standfast import clients, questions, registered, zookeeperdata
+from standfast import clients, ensemble, questions, registered, zookeeperdata
 from standfast.copies import Data, Fault
 from standfast.supervision import Sparing, alarm, say
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from kazoo.client import KazooClient
 
 PATIENCE = 2.0  # seconds for one answer
+QUICK = 1.0  # seconds for an answer that every start waits for: one who lives needs 0.01
 EVERY = 1.0  # seconds between two looks
 
 
@@ -52,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     voter = kinds.add_parser("zookeeper", help="before a voter starts")
     voter.add_argument("--log", required=True, type=Path, metavar="DIR", help="its dataLogDir")
     voter.add_argument("--others", required=True, metavar="HOST:PORT,…", help="the other voters")
+    voter.add_argument("--id", required=True, type=int, metavar="N", help="its number")
     for one in (kafka, voter):
         one.add_argument("--data", required=True, type=Path, metavar="DIR")
         put = "where what is damaged is moved to"
@@ -171,11 +174,11 @@ def zookeeper(args: argparse.Namespace) -> int:
         args.aside.mkdir(parents=True, exist_ok=True)
         begun.rename(args.aside / f"{begun.name}-{time.strftime('%Y%m%dT%H%M%S')}")
         say(f"gate: {begun} was begun and never flushed: moved to {args.aside}", 4)
+    others = [other for other in args.others.split(",") if other]
     why = zookeeperdata.fault(*places)
     if not why:
-        return 0
+        return _of_the_ensemble(args, others, any(place.exists() for place in places))
     deadline = time.monotonic() + args.deadline  # from here: what was read may be large
-    others = [other for other in args.others.split(",") if other]
     say(f"gate: {why}: waits until the others serve without it", 4)
     while not quorum(others):
         if time.monotonic() >= deadline:
@@ -192,6 +195,28 @@ def zookeeper(args: argparse.Namespace) -> int:
             (to / place.parent.name).mkdir(parents=True, exist_ok=True)
             place.rename(to / place.parent.name / place.name)
     alarm("gate-zookeeper", f"{why}; its data were moved to {to}, it gets its leader's")
+    return 0
+
+
+def _of_the_ensemble(args: argparse.Namespace, others: list[str], holds: bool) -> int:
+    """1 where the others serve without this voter, on purpose: its data are from before that, and
+    with another such voter it would be an ensemble of its own, beside theirs.
+    """
+    record = ensemble.Places().record()
+    if not holds or (record is not None and args.id in record.voters):
+        return 0
+    deadline = time.monotonic() + args.deadline
+    while serving := ensemble.put_out(args.id, others, QUICK):
+        if time.monotonic() >= deadline:
+            where, members = next(iter(serving.items()))
+            voters = " ".join(map(str, members))
+            alarm(
+                "gate-zookeeper",
+                f"voter {args.id} must not start: {where} serves in an ensemble of the voters "
+                f"{voters} alone since a last stand; fab rejoin brings this one back",
+            )
+            return 1
+        time.sleep(EVERY)
     return 0
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import struct
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +20,14 @@ from standfast import clients
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 # Kafka (LogManager.loadLogs) and ZooKeeper look at the directories in their data directories,
 # never at a plain file beside them.
 DISK_FILE = ".standfast-probe"
 
 SERVING = ("leader", "follower", "standalone")
+NOT_SERVING = "not currently serving requests"
 
 
 @dataclass(frozen=True)
@@ -51,21 +53,52 @@ def zookeeper_mode(address: str, timeout: float) -> str:
     "" means that it answers but does not serve: it looks for a leader, or catches up with one.
     `timeout` in seconds.
     """
-    with _asked(address, timeout) as (sock, deadline):
-        sock.sendall(b"srvr")
-        answer = b""
-        while chunk := _received(sock, 65536, deadline):
-            answer += chunk
-    text = answer.decode("utf-8", "replace")
+    text = _word(address, b"srvr", timeout)
     for line in text.splitlines():
         if line.startswith("Mode: "):
             mode = line.removeprefix("Mode: ").strip()
             return mode if mode in SERVING else ""
-    if "not currently serving requests" in text:
+    if NOT_SERVING in text:
         return ""
     seen = text.strip().splitlines()
     # "srvr is not executed because it is not in the whitelist" comes this way too.
     raise ConnectionError(f"an answer to srvr that makes no sense: {(seen or ['nothing'])[0]!r}")
+
+
+def zookeeper_members(address: str, timeout: float) -> frozenset[int]:
+    """The voters, by number, of the ensemble in which the ZooKeeper at "host:port" serves; none
+    where it serves nobody. `timeout` in seconds.
+    """
+    lines = _word(address, b"conf", timeout).splitlines()
+    names = (line.partition("=")[0].removeprefix("server.") for line in lines if "server." in line)
+    return frozenset(int(name) for name in names if name.isdigit())
+
+
+def machines_that_answer(addresses: Sequence[str], timeout: float) -> list[str]:
+    """Those "host:port" whose machine answers within `timeout` seconds; a refusal is an answer."""
+
+    def answers(address: str) -> bool:
+        try:
+            clients.connection(address, timeout).close()
+        except ConnectionError:
+            return True
+        except OSError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(max(1, len(addresses))) as pool:
+        found = zip(addresses, pool.map(answers, addresses), strict=True)
+        return [address for address, answer in found if answer]
+
+
+def _word(address: str, word: bytes, timeout: float) -> str:
+    """The answer to a four-letter word."""
+    with _asked(address, timeout) as (sock, deadline):
+        sock.sendall(word)
+        answer = b""
+        while chunk := _received(sock, 65536, deadline):
+            answer += chunk
+    return answer.decode("utf-8", "replace")
 
 
 def kafka_metadata(address: str, timeout: float) -> Metadata:

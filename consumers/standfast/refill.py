@@ -16,13 +16,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from standfast import clients
-from standfast.audit import ANSWER, SILENCE
+from standfast.audit import SILENCE
 from standfast.collectconfig import Config, load
 from standfast.errors import Failure, UserError
 from standfast.ranges import Ranges
 from standfast.records import Record, record_of, unfit
 from standfast.sinks import Refused, Sink, Unavailable
 from standfast.topicids import TopicIds
+from standfast.topiclog import ANSWER
 
 if TYPE_CHECKING:
     import argparse

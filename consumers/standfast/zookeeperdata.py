@@ -12,11 +12,16 @@ import mmap
 import struct
 import zlib
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SEAL = struct.Struct(">qi1s")
 FILE = struct.Struct(">4siq")  # magic, version, database
 ENTRY = struct.Struct(">qi")  # Adler-32, length
 HEADER = struct.Struct(">qiq")  # session, its count, zxid: what a transaction begins with
+KIND, KIND_AT = struct.Struct(">i"), HEADER.size + 8  # what it does, behind its time
 SEALED = struct.pack(">i1s", 1, b"/")
 LEAST = 10  # bytes of a snapshot that ZooKeeper looks at
 MARK = b"B"
@@ -53,6 +58,75 @@ def fault(data: Path, log: Path) -> str:
     for path in zxids.values():
         return f"{path}: was not written to its end, and {log} does not reach it from {newest}"
     return ""
+
+
+def last(data: Path, log: Path) -> int:
+    """The last transaction (zxid) that a voter's data hold; -1 without data. Raises OSError."""
+    logs, snapshots = _by_zxid(log, "log."), _by_zxid(data, "snapshot.")
+    found = [_zxid(path) for path in snapshots if _ended(path)][-1:]
+    for path in reversed(logs):  # the newest may have been begun, and hold nothing
+        if zxids := [zxid for zxid, _ in transactions(path)]:
+            found.append(zxids[-1])
+            break
+    return max(found, default=-1)
+
+
+# What a transaction does (ZooDefs.OpCode). Sessions come and go with their clients; an error
+# changed nothing.
+CHANGES = {1: "create", 15: "create", 19: "create", 21: "create", 2: "delete", 20: "delete",
+           5: "setData", 7: "setACL", 16: "reconfig"}  # fmt: skip
+MULTI = 14
+NAMED = 100  # changes that are named
+
+
+def changes(log: Path, after: int) -> list[str]:
+    """What the transactions after `after` changed ("setData /brokers/…"), the first NAMED of them.
+    Raises OSError.
+    """
+    found: list[str] = []
+    for path in _by_zxid(log, "log."):
+        for zxid, content in transactions(path):
+            if zxid > after:
+                found += _changes(content)
+            if len(found) >= NAMED:
+                return found[:NAMED]
+    return found
+
+
+def transactions(path: Path) -> Iterator[tuple[int, bytes]]:
+    """The transactions of a log, each with its zxid, up to its end or to what is torn."""
+    end = path.stat().st_size
+    if end < FILE.size:
+        return
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        at = FILE.size
+        while at + ENTRY.size <= end:
+            _, length = ENTRY.unpack_from(content, at)
+            begin, after = at + ENTRY.size, at + ENTRY.size + length
+            if length < HEADER.size or content[after : after + 1] != MARK:
+                return
+            yield HEADER.unpack_from(content, begin)[2], content[begin:after]
+            at = after + 1
+
+
+def _changes(content: bytes) -> list[str]:
+    kind = KIND.unpack_from(content, KIND_AT)[0]
+    body = content[KIND_AT + KIND.size :]
+    if kind != MULTI:
+        return [f"{CHANGES[kind]} {_path(body)}"] if kind in CHANGES else []
+    found, at = [], KIND.size
+    for _ in range(KIND.unpack_from(body)[0]):
+        inner, length = struct.unpack_from(">ii", body, at)
+        at += 8
+        if inner in CHANGES:
+            found.append(f"{CHANGES[inner]} {_path(body[at : at + length])}")
+        at += length
+    return found
+
+
+def _path(body: bytes) -> str:
+    (length,) = KIND.unpack_from(body)
+    return body[KIND.size : KIND.size + length].decode("utf-8", "replace")
 
 
 def unborn(log: Path) -> Path | None:

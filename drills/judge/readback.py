@@ -7,7 +7,6 @@ which of them are of which partition, and whether all could be read.
 from __future__ import annotations
 
 import json
-import time
 from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -34,44 +33,26 @@ def write(topic: str, feed: str, folder: Path, seconds: float = SECONDS) -> dict
     Raises OSError where the topic cannot be asked for at all; a partition that could not be read to
     its end within `seconds` is named.
     """
-    from confluent_kafka import KafkaException, TopicPartition
-
     from standfast.feed import FEED_HEADER, SEQUENCE_HEADER
 
-    consumer = connect.consumer("drill-judge")
-    deadline = time.monotonic() + seconds
+    log, mine = connect.topic_log(topic, seconds), feed.encode()
     found: dict[int, Read] = {}
-    left: dict[int, int] = {}
-    mine = feed.encode()
-    try:
-        for number in consumer.list_topics(topic, timeout=10).topics[topic].partitions:
-            first, end = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=10)
-            found[number] = Read(array("q"), array("q"), array("q"))
-            if end > first:
-                left[number] = end
-        consumer.assign([TopicPartition(topic, number, 0) for number in left])
-        while left and time.monotonic() < deadline:
-            for message in consumer.consume(5000, 1.0):
-                number, offset = message.partition(), message.offset()
-                if message.error() or number is None or offset is None:
-                    continue
-                headers = dict(message.headers() or ())
-                if headers.get(FEED_HEADER) == mine:
-                    read = found[number]
-                    read.offsets.append(offset)
-                    read.sequences.append(int(headers[SEQUENCE_HEADER] or b"-1"))
-                    read.keys.append(crc32(message.key() or b""))
-                if offset + 1 >= left.get(number, 0):
-                    left.pop(number, None)
-    except KafkaException as error:
-        raise OSError(f"kafka: {topic} cannot be read: {error.args[0].str()}") from None
-    finally:
-        consumer.close()
+    for message in log:
+        headers = dict(message.headers() or ())
+        if headers.get(FEED_HEADER) != mine:
+            continue
+        number, offset = message.partition(), message.offset()
+        assert number is not None and offset is not None
+        read = found.setdefault(number, _nothing())
+        read.offsets.append(offset)
+        read.sequences.append(int(headers[SEQUENCE_HEADER] or b"-1"))
+        read.keys.append(crc32(message.key() or b""))
+    found |= {number: _nothing() for number in log.ends if number not in found}
     about = {
         "topic": topic,
         "feed": feed,
         "counts": {str(number): len(read.offsets) for number, read in sorted(found.items())},
-        "unread": {str(number): end for number, end in left.items()},
+        "unread": {str(number): why for number, why in log.unread.items()},
     }
     with (folder / "log.bin").open("wb") as file:
         for _, read in sorted(found.items()):
@@ -79,6 +60,10 @@ def write(topic: str, feed: str, folder: Path, seconds: float = SECONDS) -> dict
                 numbers.tofile(file)
     (folder / "log.json").write_text(json.dumps(about) + "\n")
     return about
+
+
+def _nothing() -> Read:
+    return Read(array("q"), array("q"), array("q"))
 
 
 def load(folder: Path) -> tuple[Mapping[int, Read], Mapping[str, object]]:

@@ -1,0 +1,237 @@
+"""`fab last-stand HOST`: make the voters that are left ZooKeeper's ensemble, though they are few.
+
+By an operator's hand alone: it is right only while the machines that are left out stay off. It
+shows what it can know and what it cannot, has those machines switched off (the inventory's `fence`
+commands, or the operator's word for each by name), copies ZooKeeper's data, and narrows the
+ensemble. The guardian then sees a single broker, and lets it take writes alone.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+
+from rich.console import Console
+from rich.text import Text
+
+import connect
+import tasks
+from cluster.model import Cluster
+from cluster.narrow import Narrow, Record, Refused, Sight, following, last_stand, record_of
+from cluster.snapshot import LAST_STAND
+from cluster.writes import Places, listed, places
+from standfast import questions
+from tasks import ensemble
+from tasks.ask import registry
+from tasks.lock import Held, Lock
+
+FENCE = 60.0  # seconds for a fence command
+WRITES = 60.0  # seconds for the brokers that are left to take writes
+ANSWER = 3.0  # seconds for a broker to say what it knows
+
+
+def main(host: str, off: str, yes: bool) -> int:
+    """Begin a last stand; returns the exit code: 0 the rest takes writes, 1 not, 2 asked nonsense,
+    130 Ctrl-C.
+    """
+    cluster, console = connect.begin("last stand of"), tasks.console()
+    ensemble.chosen(cluster, "last-stand", host, cluster.hosts)
+    words = [word.strip() for word in off.split(",") if word.strip()]
+    for word in words:
+        ensemble.chosen(cluster, "last-stand: --off", word, cluster.voters)
+    try:
+        with Lock(cluster.voters):
+            return _begin(cluster, console, host, words, yes)
+    except Held as error:
+        connect.die(f"last-stand: {error}")
+    except OSError as error:
+        connect.die(f"last-stand: {error}\nnext: fab last-stand {host} goes on from here")
+    except KeyboardInterrupt:
+        again = f"fab last-stand {host} goes on from here"
+        connect.die(f"last-stand: interrupted; {again}", code=130)
+
+
+def _begin(cluster: Cluster, console: Console, host: str, off: list[str], yes: bool) -> int:
+    seen = ensemble.look(cluster)
+    if record := record_of(seen):
+        return _again(cluster, console, record, seen)
+    plan = last_stand(cluster, host, seen)
+    if isinstance(plan, Refused):
+        ensemble.refuse("last-stand", plan)
+    if wrong := [name for name in off if name not in plan.dead]:
+        why = f"--off names {listed(wrong)}, which answers: it is not off"
+        ensemble.refuse("last-stand", Refused(why, "fab status: it says who answers"))
+    show(console, cluster, plan)
+    _fenced(cluster, console, plan, off, yes)
+    after = last_stand(cluster, host, ensemble.look(cluster))
+    if not isinstance(after, Narrow) or after.dead != plan.dead:
+        why = after.why if isinstance(after, Refused) else f"now {listed(after.dead)} are dead"
+        ensemble.refuse("last-stand", Refused(f"it changed meanwhile: {why}", "fab status"))
+    numbers = tuple(sorted(cluster.voters[name].zookeeper_id for name in plan.voters))
+    record = Record(numbers, time.time(), ensemble.me(), plan.epoch, plan.zxid)
+    return _narrow(cluster, console, record, seen)
+
+
+def _again(cluster: Cluster, console: Console, record: Record, seen: Mapping[str, Sight]) -> int:
+    """A last stand is under way: brought to its end where it was interrupted."""
+    numbers = {v.zookeeper_id: name for name, v in cluster.voters.items()}
+    inside = [numbers[n] for n in record.voters]
+    if away := [name for name in inside if seen[name].complaint]:
+        why = f"a last stand of {listed(inside)} is under way, and {listed(away)} is away"
+        ensemble.refuse("last-stand", Refused(why, f"switch {listed(away)} on"))
+    return _narrow(cluster, console, record, seen)
+
+
+def _narrow(cluster: Cluster, console: Console, record: Record, seen: Mapping[str, Sight]) -> int:
+    numbers = {v.zookeeper_id: name for name, v in cluster.voters.items()}
+    inside = [numbers[n] for n in record.voters]
+    began = time.monotonic()
+    done = [n for n in inside if seen[n].members == frozenset(record.voters) and seen[n].record]
+    for name in inside:
+        if name not in done:
+            console.print(f"{name}: ZooKeeper's data are copied, its ensemble is narrowed")
+            ensemble.narrow(cluster, name, record)
+    for name in inside:
+        ensemble.serves(cluster, name, record.voters)
+    console.print(f"ZooKeeper serves on {listed(inside)} ({time.monotonic() - began:.0f} s)")
+    alive = [name for name in inside if name in cluster.hosts]
+    writing(cluster, alive)
+    console.print(f"{listed(alive)} {'takes' if len(alive) == 1 else 'take'} writes "
+                  f"({time.monotonic() - began:.0f} s)")  # fmt: skip
+    left = _left_offline(cluster, alive)
+    if left:
+        console.print(Text(f"offline until a host of their in-sync set is back: {places(left)}",
+                           "red"))  # fmt: skip
+        console.print("where that host is destroyed: fab rescue shows what the others hold")
+    console.print(f"next: {following(cluster, record.voters)}")
+    return 0
+
+
+def writing(cluster: Cluster, alive: list[str]) -> None:
+    """Wait until these brokers are registered and, where it is one, it takes writes alone."""
+    wanted = {cluster.hosts[name].broker_id for name in alive}
+    voters = [f"{cluster.voters[n].address}:{cluster.ports.zookeeper}" for n in alive]
+
+    def there() -> str:
+        found = registry(voters)
+        if "complaint" in found:
+            return str(found["complaint"])
+        nodes = found["nodes"]
+        brokers = {int(path.rpartition("/")[2]) for path in nodes if path.startswith("/brokers/")}
+        if not wanted <= brokers:
+            return f"registered: {sorted(brokers) or 'nobody'}"
+        if len(wanted) == 1 and brokers == wanted and LAST_STAND not in nodes:
+            return "its guardian has not lowered min ISR yet"
+        return ""
+
+    ensemble.until(there, WRITES, f"{listed(alive)} to take writes")
+
+
+# --- what is shown, and asked ---
+
+
+def show(console: Console, cluster: Cluster, plan: Narrow) -> None:
+    """What is known, and what is not."""
+    hosts = [name for name in plan.voters if name in cluster.hosts]
+    console.print(f"left:    {listed(plan.voters)}, ZooKeeper's data up to epoch {plan.epoch}")
+    console.print(f"silent:  {listed(plan.dead)}")
+    told = _told(cluster, hosts)
+    if told is None:
+        console.print(f"unknown: which partitions are in sync on {listed(hosts)}: "
+                      "no broker there answers")  # fmt: skip
+    else:
+        sync, out = told
+        console.print(f"in sync: {_count(sync)} of {_count(sync) + _count(out)} partitions on "
+                      f"{listed(hosts)}, as far as its broker was told")  # fmt: skip
+        if out:
+            console.print(Text(f"these stay offline: {places(out)}", "red"))
+    console.print(
+        "unknown: whether the silent ones took another change before they died; it would be lost.\n"
+        "         While this lasts they must stay off: together they would be a second cluster.",
+    )
+
+
+def _told(cluster: Cluster, hosts: list[str]) -> tuple[Places, Places] | None:
+    """The partitions in sync on these hosts, and those that are not, as a broker there was told;
+    None where none of them answers.
+    """
+    alive = {cluster.hosts[name].broker_id for name in hosts}
+    for name in hosts:
+        address = f"{cluster.hosts[name].address}:{cluster.ports.kafka}"
+        try:
+            found = questions.kafka_partitions(address, ANSWER)
+        except OSError:
+            continue
+        sync: Places = {}
+        out: Places = {}
+        for partition, state in sorted(found.items()):
+            topic, _, number = partition.rpartition("-")
+            into = sync if alive & set(state.isr) else out
+            into.setdefault(topic, []).append(int(number))
+        return sync, {topic: sorted(of) for topic, of in out.items()}
+    return None
+
+
+def _left_offline(cluster: Cluster, alive: list[str]) -> Places:
+    """The partitions without a leader that lives, once it has settled."""
+    told = _told(cluster, alive)
+    return told[1] if told else {}
+
+
+def _count(found: Places) -> int:
+    return sum(map(len, found.values()))
+
+
+def _fenced(cluster: Cluster, console: Console, plan: Narrow, off: list[str], yes: bool) -> None:
+    """Each of the dead is off: by its fence command, or by the operator's word."""
+    by_hand = [name for name in plan.dead if not cluster.voters[name].fence]
+    if not (yes or by_hand) and not _typed(
+        console, "switch them off, and go on? [yes/no] ", ["yes"]
+    ):
+        connect.die("last-stand: nothing was changed")
+    for name in plan.dead:
+        if command := cluster.voters[name].fence:
+            console.print(f"{name}: {' '.join(command)}")
+            _fence(name, command)
+            console.print(f"{name}: is off")
+    if by_hand and sorted(off) != sorted(by_hand) and sorted(off) != sorted(plan.dead):
+        if off:
+            missing = [name for name in by_hand if name not in off]
+            why = f"--off does not name {listed(missing)}, which is silent as well"
+            ensemble.refuse("last-stand", Refused(why, f"--off {','.join(by_hand)}, if they are"))
+        prompt = (
+            f"type the names of those that are switched off and will stay so ({len(by_hand)}): "
+        )
+        if not _typed(console, prompt, by_hand):
+            connect.die("last-stand: not those that are silent; nothing was changed")
+
+
+def _fence(name: str, command: tuple[str, ...]) -> None:
+    """Run a fence command. What fails ends it: nobody knows then whether the machine is off."""
+    try:
+        done = subprocess.run(
+            command, cwd=connect.ROOT, capture_output=True, text=True, timeout=FENCE,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        why = f"ended with {done.returncode}: {(done.stderr or done.stdout).strip()[-300:]}"
+        if done.returncode == 0:
+            return
+    except (OSError, subprocess.TimeoutExpired) as error:
+        why = str(error)
+    refused = Refused(f"{name} could not be fenced: its command {why}", "mend it, or switch it off "
+                      f"by hand and take hosts.{name}.fence out of the inventory")  # fmt: skip
+    ensemble.refuse("last-stand", refused)
+
+
+def _typed(console: Console, prompt: str, wanted: Iterable[str]) -> bool:
+    """Whether the operator types these words, in any order; without a terminal nobody does."""
+    if not sys.stdin.isatty():
+        connect.die(
+            "last-stand: nobody can be asked here; name the machines that are switched off and "
+            "will stay so: --off kafka1,kafka2 (with fence commands for all: --yes)",
+            code=2,
+        )
+    words = console.input(Text(prompt)).replace(",", " ").split()
+    return sorted(words) == sorted(wanted)
