@@ -33,9 +33,10 @@ class Record:
 class Sight:
     """A voter's machine, seen now. Where it could be looked at (`complaint` is ""): its record, the
     `mode` and `members` it serves with, whether it `holds` data, why they are at `fault`, their
-    last `epoch` and `zxid`, the `changes` they hold after the narrowed ensemble's beginning; which
-    of the other voters answer it (`hears`, by name). `answers`: the ports at which it answers this
-    controller, with a refusal too.
+    last `epoch` and `zxid`, the last transaction that was `logged` (-1: none), the checksum of the
+    one that was asked for (`at`), the `changes` they hold after the narrowed ensemble's beginning;
+    which of the other voters answer it (`hears`, by name). `answers`: the ports at which it answers
+    this controller, with a refusal too.
     """
 
     complaint: str = ""
@@ -46,6 +47,8 @@ class Sight:
     fault: str = ""
     epoch: int = -1
     zxid: int = -1
+    logged: int = -1
+    at: int | None = None
     changes: tuple[str, ...] = ()
     hears: frozenset[str] = frozenset()
     answers: frozenset[int] = frozenset()
@@ -94,6 +97,8 @@ def sight(answer: Mapping[str, Any], names: Mapping[str, str], answers: frozense
         fault=str(answer["fault"]),
         epoch=int(answer["epoch"]),
         zxid=int(answer["zxid"]),
+        logged=int(answer["logged"]),
+        at=answer["at"],
         changes=tuple(answer["changes"]),
         hears=frozenset(names[at] for at in answer["hears"] if at in names),
         answers=answers,
@@ -147,8 +152,8 @@ def last_stand(cluster: Cluster, host: str, seen: Mapping[str, Sight]) -> Narrow
 def rejoin(
     cluster: Cluster, host: str, seen: Mapping[str, Sight], discard: bool = False
 ) -> Widen | Refused:
-    """Whether `host` may come back into a narrowed ensemble. `discard`: what it holds that the
-    ensemble never had may go.
+    """Whether `host` may come back into a narrowed ensemble; the others were asked for the checksum
+    of its last transaction. `discard`: what it holds that the ensemble never had may go.
     """
     record = record_of(seen)
     mine = seen[host]
@@ -184,7 +189,10 @@ def rejoin(
         if not any(seen[name].mode for name in inside):
             why = f"ZooKeeper does not serve on {listed(list(inside))}"
             return Refused(why, f"journalctl -u zookeeper.service on {listed(list(inside))}")
-        if mine.mode and cluster.voters[host].zookeeper_id in mine.members:
+        # It may follow the narrowed ensemble unasked: then these have its last transaction too.
+        shared = mine.at is not None and any(seen[name].at == mine.at for name in inside)
+        theirs = shared or mine.logged < 0
+        if mine.mode and cluster.voters[host].zookeeper_id in mine.members and not theirs:
             who = listed([numbers[n] for n in sorted(mine.members) if n in numbers])
             why = (
                 f"{host} serves in an ensemble of its own ({who}): two clusters take writes. Stop "
@@ -192,19 +200,21 @@ def rejoin(
             )
             return Refused(why, "docs/operations.md, two ensembles")
         newer = mine.epoch > record.epoch
-        if (newer or mine.changes) and not discard:
+        if (newer or mine.changes) and not theirs and not discard:
             what = f"was in a later quorum (epoch {mine.epoch}, the last stand's began after "
             what += f"{record.epoch})" if newer else "holds changes that the last stand never had"
             more = f": {'; '.join(mine.changes[:NAMED])}" if mine.changes else ""
             why = (
-                f"{host} {what}{more}. What was acknowledged by them is lost with them; its log "
-                "may hold records that the others do not"
+                f"{host} {what}{more}. What was acknowledged on the strength of that would be lost"
             )
-            after = f"copy /var/lib/kafka of {host}; then fab rejoin {host} --discard"
+            copy = f"copy /var/lib/kafka of {host}; then " if host in cluster.hosts else ""
+            after = f"{copy}fab rejoin {host} --discard"
             return Refused(why, after)
     size = len({*of, cluster.voters[host].zookeeper_id})
     ends = size == len(cluster.voters)
-    return Widen(host, inside, record, wipes=not begun, ends=ends, lost=mine.changes)
+    return Widen(
+        host, inside, record, wipes=not (begun and mine.holds), ends=ends, lost=mine.changes
+    )
 
 
 def _serve(seen: Mapping[str, Sight]) -> list[Sight]:

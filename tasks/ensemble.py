@@ -23,17 +23,19 @@ SERVING = 60.0  # seconds for a voter to serve after its start
 EVERY = 0.5
 
 
-def look(cluster: Cluster, after: int | None = None) -> dict[str, Sight]:
-    """Every voter's machine, all at once; `after`: name the changes that it holds after that."""
+def look(cluster: Cluster, after: int | None = None, at: int | None = None) -> dict[str, Sight]:
+    """Every voter's machine, all at once. `after`: name the changes that it holds after that
+    transaction; `at`: tell the checksum of this one.
+    """
 
-    def at(name: str) -> Sight:
-        return _look(cluster, cluster.voters[name], after)
+    def one(name: str) -> Sight:
+        return _look(cluster, cluster.voters[name], after, at)
 
-    found = connect.each(cluster.voters, at)
+    found = connect.each(cluster.voters, one)
     return {n: s if isinstance(s, Sight) else Sight(complaint=str(s)) for n, s in found.items()}
 
 
-def _look(cluster: Cluster, voter: Voter, after: int | None) -> Sight:
+def _look(cluster: Cluster, voter: Voter, after: int | None, at: int | None) -> Sight:
     ports = _ports(cluster, voter)
     places = [f"{voter.address}:{port}" for port in ports]
     heard = questions.machines_that_answer(places, PORT)
@@ -48,6 +50,8 @@ def _look(cluster: Cluster, voter: Voter, after: int | None) -> Sight:
     words = ["look", "--others", ",".join(others)]
     if after is not None:
         words += ["--after", str(after)]
+    if at is not None:
+        words += ["--at", str(at)]
     try:
         return sight(json.loads(step(voter.name, *words, seconds=LOOK)), others, answers)
     except (OSError, ValueError, KeyError, TypeError) as error:

@@ -42,8 +42,9 @@ def main(host: str, off: str, yes: bool) -> int:
     for word in words:
         ensemble.chosen(cluster, "last-stand: --off", word, cluster.voters)
     try:
-        with Lock(cluster.voters):
-            return _begin(cluster, console, host, words, yes)
+        seen = ensemble.look(cluster)
+        with Lock(name for name, at in seen.items() if not at.complaint):
+            return _begin(cluster, console, host, words, yes, seen)
     except Held as error:
         connect.die(f"last-stand: {error}")
     except OSError as error:
@@ -53,10 +54,17 @@ def main(host: str, off: str, yes: bool) -> int:
         connect.die(f"last-stand: interrupted; {again}", code=130)
 
 
-def _begin(cluster: Cluster, console: Console, host: str, off: list[str], yes: bool) -> int:
-    seen = ensemble.look(cluster)
-    if record := record_of(seen):
-        return _again(cluster, console, record, seen)
+def _begin(
+    cluster: Cluster,
+    console: Console,
+    host: str,
+    off: list[str],
+    yes: bool,
+    seen: Mapping[str, Sight],
+) -> int:
+    record = record_of(seen)
+    if record and all(not seen[name].complaint for name in _names(cluster, record)):
+        return _narrow(cluster, console, record, seen)  # brought to its end, if it was interrupted
     plan = last_stand(cluster, host, seen)
     if isinstance(plan, Refused):
         ensemble.refuse("last-stand", plan)
@@ -74,19 +82,8 @@ def _begin(cluster: Cluster, console: Console, host: str, off: list[str], yes: b
     return _narrow(cluster, console, record, seen)
 
 
-def _again(cluster: Cluster, console: Console, record: Record, seen: Mapping[str, Sight]) -> int:
-    """A last stand is under way: brought to its end where it was interrupted."""
-    numbers = {v.zookeeper_id: name for name, v in cluster.voters.items()}
-    inside = [numbers[n] for n in record.voters]
-    if away := [name for name in inside if seen[name].complaint]:
-        why = f"a last stand of {listed(inside)} is under way, and {listed(away)} is away"
-        ensemble.refuse("last-stand", Refused(why, f"switch {listed(away)} on"))
-    return _narrow(cluster, console, record, seen)
-
-
 def _narrow(cluster: Cluster, console: Console, record: Record, seen: Mapping[str, Sight]) -> int:
-    numbers = {v.zookeeper_id: name for name, v in cluster.voters.items()}
-    inside = [numbers[n] for n in record.voters]
+    inside = _names(cluster, record)
     began = time.monotonic()
     done = [n for n in inside if seen[n].members == frozenset(record.voters) and seen[n].record]
     for name in inside:
@@ -109,6 +106,11 @@ def _narrow(cluster: Cluster, console: Console, record: Record, seen: Mapping[st
     return 0
 
 
+def _names(cluster: Cluster, record: Record) -> list[str]:
+    numbers = {v.zookeeper_id: name for name, v in cluster.voters.items()}
+    return [numbers[n] for n in record.voters if n in numbers]
+
+
 def writing(cluster: Cluster, alive: list[str]) -> None:
     """Wait until these brokers are registered and, where it is one, it takes writes alone."""
     wanted = {cluster.hosts[name].broker_id for name in alive}
@@ -120,9 +122,9 @@ def writing(cluster: Cluster, alive: list[str]) -> None:
             return str(found["complaint"])
         nodes = found["nodes"]
         brokers = {int(path.rpartition("/")[2]) for path in nodes if path.startswith("/brokers/")}
-        if not wanted <= brokers:
+        if brokers != wanted:  # a dead one's registration ends with its session
             return f"registered: {sorted(brokers) or 'nobody'}"
-        if len(wanted) == 1 and brokers == wanted and LAST_STAND not in nodes:
+        if len(wanted) == 1 and LAST_STAND not in nodes:
             return "its guardian has not lowered min ISR yet"
         return ""
 

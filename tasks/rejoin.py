@@ -8,6 +8,7 @@ part, and fetches the rest. The last one restores the inventory's ensemble.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 
 from rich.console import Console
@@ -15,7 +16,7 @@ from rich.console import Console
 import connect
 import tasks
 from cluster.model import Cluster, Host
-from cluster.narrow import Refused, following, record_of, rejoin
+from cluster.narrow import Refused, Sight, following, record_of, rejoin
 from standfast import questions
 from tasks import ensemble
 from tasks.lock import Held, Lock
@@ -28,8 +29,9 @@ def main(host: str, discard: bool) -> int:
     cluster, console = connect.begin("rejoin of"), tasks.console()
     ensemble.chosen(cluster, "rejoin", host, cluster.voters)
     try:
-        with Lock(cluster.voters):
-            return _rejoin(cluster, console, host, discard)
+        seen = ensemble.look(cluster)
+        with Lock(name for name, at in seen.items() if not at.complaint):
+            return _rejoin(cluster, console, host, discard, seen)
     except Held as error:
         connect.die(f"rejoin: {error}")
     except OSError as error:
@@ -38,10 +40,12 @@ def main(host: str, discard: bool) -> int:
         connect.die(f"rejoin: interrupted; fab rejoin {host} goes on from here", code=130)
 
 
-def _rejoin(cluster: Cluster, console: Console, host: str, discard: bool) -> int:
-    began, seen = time.monotonic(), ensemble.look(cluster)
+def _rejoin(
+    cluster: Cluster, console: Console, host: str, discard: bool, seen: Mapping[str, Sight]
+) -> int:
+    began = time.monotonic()
     if record := record_of(seen):
-        seen = ensemble.look(cluster, after=record.zxid)
+        seen = ensemble.look(cluster, after=record.zxid, at=seen[host].logged)
     plan = rejoin(cluster, host, seen, discard)
     if isinstance(plan, Refused):
         ensemble.refuse("rejoin", plan)
@@ -52,19 +56,28 @@ def _rejoin(cluster: Cluster, console: Console, host: str, discard: bool) -> int
         if plan.lost:
             console.print(f"{host}: {len(plan.lost)} changes that only it holds are put aside")
         console.print(f"{host}: its ZooKeeper data are put aside")
-        ensemble.step(host, "wipe")
+        # Of two voters both must vote: the one with the tree leads, and gives it to the other.
+        ensemble.step(host, "wipe", *(["--vote"] if len(plan.voters) == 1 else []))
     # It first, then those that follow, the leader last: at every moment a majority of the old
     # ensemble and one of the new share a voter.
     order = sorted(plan.voters, key=lambda name: seen[name].mode == "leader")
-    for name in [host, *order]:
-        at = seen[name]
-        if at.record == wider and at.members == frozenset(numbers):
-            continue
-        console.print(f"{name}: ZooKeeper starts with {len(numbers)} voters")
-        ensemble.narrow(cluster, name, wider)
-        if name != host:
-            ensemble.serves(cluster, name, numbers)
-    ensemble.serves(cluster, host, numbers)
+    moved: list[str] = []
+    try:
+        for name in [host, *order]:
+            at = seen[name]
+            if at.record == wider and at.members == frozenset(numbers):
+                continue
+            console.print(f"{name}: ZooKeeper starts with {len(numbers)} voters")
+            ensemble.narrow(cluster, name, wider)
+            moved.append(name)
+            # It follows with the tree before the others count it, but where one alone has it: then
+            # both are needed.
+            if name != host or len(order) > 1:
+                ensemble.serves(cluster, name, numbers)
+        ensemble.serves(cluster, host, numbers)
+    except OSError:
+        _put_back(cluster, console, [n for n in moved if n != host], seen)
+        raise
     console.print(f"{host}: its voter is back ({time.monotonic() - began:.0f} s)")
     if isinstance(cluster.voters[host], Host):
         _broker(cluster, console, host)
@@ -74,6 +87,19 @@ def _rejoin(cluster: Cluster, console: Console, host: str, discard: bool) -> int
         console.print("the ensemble is the inventory's again: the last stand is over")
     console.print(f"next: {following(cluster, numbers)}")
     return 0
+
+
+def _put_back(
+    cluster: Cluster, console: Console, moved: list[str], seen: Mapping[str, Sight]
+) -> None:
+    """Those that serve no more with the one that came go on with the ensemble that they had."""
+    for name in moved:
+        if record := seen[name].record:
+            console.print(f"{name}: goes back to {len(record.voters)} voters")
+            try:
+                ensemble.narrow(cluster, name, record)
+            except OSError as error:
+                console.print(f"{name}: {error}")
 
 
 def _broker(cluster: Cluster, console: Console, host: str) -> None:

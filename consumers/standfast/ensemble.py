@@ -35,6 +35,7 @@ RECORD = "record.json"
 UNIT = "zookeeper.service"
 STOPPED = 90.0  # seconds for systemd to stop a voter
 ANSWER = 2.0  # seconds for a voter's answer
+HEARD = 1.0  # seconds for a machine to answer or refuse at a port
 
 
 @dataclass(frozen=True)
@@ -107,11 +108,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     look = kinds.add_parser("look", help="print what this voter holds and runs with")
     after = "name the changes that it holds after this transaction"
     look.add_argument("--after", type=int, metavar="ZXID", help=after)
+    at = "print the checksum of this transaction"
+    look.add_argument("--at", type=int, metavar="ZXID", help=at)
     others = "ask these addresses whether anybody is there"
     look.add_argument("--others", default="", metavar="HOST:PORT,…", help=others)
     narrow = kinds.add_parser("narrow", help="run with some of the voters alone")
     narrow.add_argument("--record", required=True, metavar="JSON")
-    kinds.add_parser("wipe", help="put its data aside")
+    wipe_ = kinds.add_parser("wipe", help="put its data aside")
+    begin = "let it vote though it is empty: its only partner has the tree, and cannot elect alone"
+    wipe_.add_argument("--vote", action="store_true", help=begin)
     kinds.add_parser("whole", help="run with all voters again, from the next start on")
 
 
@@ -119,7 +124,7 @@ def run(args: argparse.Namespace) -> int:
     places = Places()
     if args.what == "look":
         others = [other for other in args.others.split(",") if other]
-        print(json.dumps(look(places, args.after, others)))
+        print(json.dumps(look(places, args.after, args.at, others)))
     elif args.what == "narrow":
         try:
             record = Record.load(args.record)
@@ -127,7 +132,7 @@ def run(args: argparse.Namespace) -> int:
             raise UserError("--record", str(error)) from error
         narrow(places, record)
     elif args.what == "wipe":
-        print(json.dumps({"aside": str(wipe(places) or "")}))
+        print(json.dumps({"aside": str(wipe(places, args.vote) or "")}))
     else:
         whole(places)
     return 0
@@ -136,13 +141,20 @@ def run(args: argparse.Namespace) -> int:
 # --- what is there ---
 
 
-def look(places: Places, after: int | None = None, others: Sequence[str] = ()) -> dict[str, Any]:
+def look(
+    places: Places,
+    after: int | None = None,
+    at: int | None = None,
+    others: Sequence[str] = (),
+) -> dict[str, Any]:
     """What a voter is, holds and runs with:
 
     {"id", "record": {…} or null, "mode": "leader", "follower" or "" where it serves nobody,
      "members": [numbers it runs with, where it serves], "holds": whether it has data, "fault": why
-     they cannot be used, "epoch", "zxid": the last of its data, "changes": those after `after`,
-     "hears": those of `others` ("host:port") whose machine answers, with a refusal too}
+     they cannot be used, "epoch", "zxid": the last of its data, "logged": the last of its log (-1:
+     none), "at": the checksum of transaction `at`, null where its logs do not hold it, "changes":
+     those after `after`, "hears": those of `others` ("host:port") whose machine answers, with a
+     refusal too}
     """
     settings, record = places.settings(), places.record()
     number = voter(settings)
@@ -154,10 +166,9 @@ def look(places: Places, after: int | None = None, others: Sequence[str] = ()) -
         mode, members = "", []
     try:
         fault = zookeeperdata.fault(places.data, places.log)
-        zxid = zookeeperdata.last(places.data, places.log)
-        changes = []
-        if after is not None:
-            changes = zookeeperdata.changes(places.log, after)
+        zxid, logged = zookeeperdata.last(places.data, places.log), zookeeperdata.logged(places.log)
+        there = None if at is None else zookeeperdata.checksum(places.log, at)
+        changes = [] if after is None else zookeeperdata.changes(places.log, after)
     except OSError as error:
         raise Failure(str(places.home), f"cannot be read: {error}") from error
     return {
@@ -169,8 +180,10 @@ def look(places: Places, after: int | None = None, others: Sequence[str] = ()) -
         "fault": fault,
         "epoch": _epoch(places),
         "zxid": zxid,
+        "logged": logged,
+        "at": there,
         "changes": changes,
-        "hears": questions.machines_that_answer(others, ANSWER),
+        "hears": questions.machines_that_answer(others, HEARD),
     }
 
 
@@ -252,12 +265,20 @@ def narrowed(places: Places, record: Record) -> str:
     return "\n".join([*head, *kept]) + "\n"
 
 
-def wipe(places: Places) -> Path | None:
-    """Stop the voter, and move its data aside; returns where they are, None where it had none."""
+def wipe(places: Places, vote: bool = False) -> Path | None:
+    """Stop the voter, and move its data aside; returns where they are, None where it had none.
+
+    An empty voter does not vote (db.autocreate=false): empty ones could elect an empty tree. With
+    `vote` it does, once: right only where every other voter of its ensemble has the tree.
+    """
     _systemctl("stop", UNIT)
     aside = _keep(places, "before-rejoin", shutil.move)
     if aside:
         say(f"ensemble: its data were moved to {aside}; it gets its leader's", 4)
+    if vote:
+        word = places.home / "log" / "initialize"  # ZooKeeper removes it as it starts
+        word.touch()
+        shutil.chown(word, "zookeeper", "zookeeper")
     return aside
 
 

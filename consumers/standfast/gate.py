@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 PATIENCE = 2.0  # seconds for one answer
 QUICK = 1.0  # seconds for an answer that every start waits for: one who lives needs 0.01
+LEFT_OUT = 20.0  # seconds that a voter waits to be of the ensemble before it says that it is not
 EVERY = 1.0  # seconds between two looks
 
 
@@ -205,7 +206,7 @@ def _of_the_ensemble(args: argparse.Namespace, others: list[str], holds: bool) -
     record = ensemble.Places().record()
     if not holds or (record is not None and args.id in record.voters):
         return 0
-    deadline = time.monotonic() + args.deadline
+    deadline = time.monotonic() + min(args.deadline, LEFT_OUT)
     while serving := ensemble.put_out(args.id, others, QUICK):
         if time.monotonic() >= deadline:
             where, members = next(iter(serving.items()))

@@ -62,13 +62,18 @@ def fault(data: Path, log: Path) -> str:
 
 def last(data: Path, log: Path) -> int:
     """The last transaction (zxid) that a voter's data hold; -1 without data. Raises OSError."""
-    logs, snapshots = _by_zxid(log, "log."), _by_zxid(data, "snapshot.")
-    found = [_zxid(path) for path in snapshots if _ended(path)][-1:]
-    for path in reversed(logs):  # the newest may have been begun, and hold nothing
+    snapshots = [_zxid(path) for path in _by_zxid(data, "snapshot.") if _ended(path)]
+    return max([logged(log), *snapshots])
+
+
+def logged(log: Path) -> int:
+    """The last transaction of its log; -1 where there is none: what it has, a leader sent whole, or
+    it is empty. Raises OSError.
+    """
+    for path in reversed(_by_zxid(log, "log.")):  # the newest may have been begun, and hold nothing
         if zxids := [zxid for zxid, _ in transactions(path)]:
-            found.append(zxids[-1])
-            break
-    return max(found, default=-1)
+            return zxids[-1]
+    return -1
 
 
 # What a transaction does (ZooDefs.OpCode). Sessions come and go with their clients; an error
@@ -91,6 +96,18 @@ def changes(log: Path, after: int) -> list[str]:
             if len(found) >= NAMED:
                 return found[:NAMED]
     return found
+
+
+def checksum(log: Path, zxid: int) -> int | None:
+    """The checksum of a logged transaction; None where no log holds it. Two voters whose logs hold
+    the same one have the same history up to it. Raises OSError.
+    """
+    for path in reversed(_by_zxid(log, "log.")):
+        if _zxid(path) <= zxid:
+            for at, content in transactions(path):
+                if at == zxid:
+                    return zlib.adler32(content)
+    return None
 
 
 def transactions(path: Path) -> Iterator[tuple[int, bytes]]:

@@ -19,9 +19,9 @@ from cluster import commands
 from cluster.model import Cluster
 from drills import hosts
 from drills.deploys import deploy
+from drills.fab import Done, Running, roll
 from drills.hosts import Unit, unit
 from drills.outside import outside
-from drills.rolls import Rolled, Rolling, roll
 from drills.stream import Stream
 from drills.wait import wait_until
 from lab.machine import Lab
@@ -62,7 +62,7 @@ def staged(inventory: Path) -> None:
     assert done.code == 0, done.last_words
 
 
-def went_well(done: Rolled) -> Rolled:
+def went_well(done: Done) -> Done:
     assert done.code == 0, done.text
     assert "Traceback" not in done.text, done.text
     return done
@@ -115,7 +115,7 @@ def test_a_roll_goes_on_though_brokers_and_its_controller_die(cluster: Cluster, 
         staged(cluster.path)
         controller = stream.seen.brokers().controller
         assert controller is not None
-        with Rolling(cluster.path) as rolling:
+        with Running(cluster.path, "roll", "--yes") as rolling:
             rolling.says(": restarting it", 60)
             second = roll(cluster.path, seconds=60)
             assert second.code == 1, second.text
@@ -264,7 +264,7 @@ def test_a_host_that_goes_silent_between_its_gate_and_its_restart_stops_the_roll
     with flowing(cluster, "roll-silent", LITTLE) as stream:
         staged(changed)
         before = servers(cluster)
-        with Rolling(changed) as rolling:
+        with Running(changed, "roll", "--yes") as rolling:
             silent = _host(rolling.says(": restarting it, 1 of 3", 60))
             lab.link_down(silent)
             try:
@@ -314,7 +314,7 @@ def test_ctrl_c_ends_a_roll_after_the_host_it_is_at(
 ) -> None:
     changed = inventory_with(cluster, tmp_path, kafka__settings=RESTARTS)
     staged(changed)
-    with Rolling(changed) as rolling:
+    with Running(changed, "roll", "--yes") as rolling:
         first = _host(rolling.says(": restarting it, 1 of 3", 60))
         rolling.interrupt()
         done = rolling.end(180)

@@ -1,4 +1,4 @@
-"""Runs a roll as a person would: `fab roll` in a process of its own, that can be killed."""
+"""Runs a task as a person would: `fab …` in a process of its own, that can be killed."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ FAB = str(Path(sys.executable).parent / "fab")
 
 
 @dataclass(frozen=True)
-class Rolled:
-    """How a roll ended; `text` is all that it said, `seconds` how long it took."""
+class Done:
+    """How a task ended; `text` is all that it said, `seconds` how long it took."""
 
     code: int
     text: str
     seconds: float
 
 
-class Rolling:
-    """A roll under way. The block's end kills it, if it still runs."""
+class Running:
+    """A task under way. The block's end kills it, if it still runs."""
 
-    def __init__(self, inventory: Path, *arguments: str) -> None:
+    def __init__(self, inventory: Path, *words: str) -> None:
         self._began = time.monotonic()
         self._lines: list[str] = []
         self._looked_at = 0
         self._process = subprocess.Popen(
-            [FAB, "roll", "--yes", *arguments],
+            [FAB, *words],
             cwd=connect.ROOT,
             env={**os.environ, "INVENTORY": str(inventory)},
             stdin=subprocess.DEVNULL,
@@ -71,7 +71,7 @@ class Rolling:
                 raise AssertionError(f"it ended and never said {pattern!r}:\n{self.text}")
             raise NotYet(self._lines[-1].strip() if self._lines else "nothing")
 
-        return wait_until(look, seconds, f"the roll to say {pattern!r}", every=0.05)
+        return wait_until(look, seconds, f"the task to say {pattern!r}", every=0.05)
 
     def kill(self) -> None:
         """SIGKILL: the controller's death."""
@@ -82,13 +82,13 @@ class Rolling:
         """Ctrl-C."""
         self._process.send_signal(signal.SIGINT)
 
-    def end(self, seconds: float = 300) -> Rolled:
+    def end(self, seconds: float = 300) -> Done:
         """Wait until it is over. Raises TimeoutExpired."""
         code = self._process.wait(seconds)
         self._reading.join(5)
-        return Rolled(code, self.text, time.monotonic() - self._began)
+        return Done(code, self.text, time.monotonic() - self._began)
 
-    def __enter__(self) -> Rolling:
+    def __enter__(self) -> Running:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -96,7 +96,14 @@ class Rolling:
             self.kill()
 
 
-def roll(inventory: Path, *arguments: str, seconds: float = 300) -> Rolled:
+def fab(inventory: Path, *words: str, seconds: float = 300) -> Done:
+    """Run a task, and return what came of it; a user's mistake never gets a traceback."""
+    with Running(inventory, *words) as running:
+        done = running.end(seconds)
+    assert "Traceback" not in done.text, done.text
+    return done
+
+
+def roll(inventory: Path, *arguments: str, seconds: float = 300) -> Done:
     """Roll, and return what came of it."""
-    with Rolling(inventory, *arguments) as rolling:
-        return rolling.end(seconds)
+    return fab(inventory, "roll", "--yes", *arguments, seconds=seconds)
