@@ -4,8 +4,9 @@ fab plan        what a deploy and a roll would do, and why; changes nothing
 fab roll        make live what a deploy staged, one host at a time
 fab status      how the cluster is, and what to do next; changes nothing
 fab audit       is each record of the log in the sinks? changes nothing
-fab refill      bring what the sinks lack from the log
+fab refill      bring what the sinks lack from the log; --into: its records into a file or a topic
 fab last-stand  let the hosts that are left go on without a quorum of the others
+fab rescue      partitions whose in-sync copies are gone: what the others hold of them
 fab rejoin      bring a machine back after a last stand, one at a time
 """
 
@@ -81,19 +82,29 @@ def audit(
     sys.exit(audit.main(collector, topic, since, until, ledger, json))
 
 
-@task(help={**WHICH, "rate": "records a second at most: --rate=1000", "yes": "do not ask"})
+@task(
+    help={
+        **WHICH,
+        "into": "replay that time of --topic, whatever the sinks hold: --into=FILE, or topic:NAME",
+        "rate": "records a second at most: --rate=1000",
+        "yes": "do not ask",
+    }
+)
 def refill(
     _: Connection,
     collector: str = "",
     topic: str = "",
     since: str = "",
     until: str = "",
+    into: str | None = None,
     rate: float = 0.0,
     yes: bool = False,
 ) -> None:
     """Bring what the sinks lack from the log. Ends with 0: nothing is missing now."""
-    from tasks import refill
+    from tasks import refill, replay
 
+    if into is not None:
+        sys.exit(replay.main(topic, since, until, into, rate, yes, collector))
     sys.exit(refill.main(collector, topic, since, until, rate, yes))
 
 
@@ -125,3 +136,16 @@ def rejoin(_: Connection, host: str, discard: bool = False) -> None:
     from tasks import rejoin
 
     sys.exit(rejoin.main(host, discard))
+
+
+@task(
+    help={
+        "elect": "let the most complete copy of these lead: --elect=trades/3,trades/5, or all",
+        "yes": "do not ask: what the others do not have is given up",
+    }
+)
+def rescue(_: Connection, elect: str = "", yes: bool = False) -> None:
+    """Partitions whose in-sync copies are all gone. Changes nothing without --elect."""
+    from tasks import rescue
+
+    sys.exit(rescue.main(elect, yes))

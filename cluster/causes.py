@@ -9,10 +9,11 @@ from cluster import health
 from cluster.disk import LEAST_FREE
 from cluster.explain import Cause, Explain
 from cluster.model import Cluster
+from cluster.narrow import following
 from cluster.observed import OverridesSeen, Snapshot
 from cluster.overview import disk_view, lag
 from cluster.sizes import show_size
-from cluster.stand import last_stand, survivor
+from cluster.stand import inside, last_stand, narrowed, survivor
 from cluster.writes import Places, Writes, listed, lives, places
 
 NOT_ASKED = "was not asked"
@@ -69,7 +70,8 @@ def quorum(cluster: Cluster, seen: Snapshot, explain: Explain) -> list[Cause]:
     """No ZooKeeper leader: nothing that dies now is replaced, and nothing can be changed."""
     if explain.led:
         return []
-    most = len(cluster.voters)
+    of = narrowed(seen.machines.values())
+    most = len(of.voters) if of else len(cluster.voters)
     answer = sum(not v.complaint for v in seen.voters.values())
     what = f"ZooKeeper has no quorum: {answer} of {most} voters answer, {most // 2 + 1} must"
     here = [name for name in cluster.voters if name not in explain.away]
@@ -77,6 +79,9 @@ def quorum(cluster: Cluster, seen: Snapshot, explain: Explain) -> list[Cause]:
     if not mends and explain.gone:
         mends = [f"switch {listed(explain.gone)} on, or mend the network"]
     do = mends[0] if mends else "journalctl -u zookeeper.service on every voter"
+    left = [name for name in cluster.hosts if name in here]
+    if not of and left and len(here) < most // 2 + 1:
+        do = f"{do}; where that cannot be done soon: fab last-stand {left[0]}"
     # A producer that begins is given its id out of ZooKeeper.
     return [Cause(f"{what}; nothing that dies now is replaced, and no producer can begin", do)]
 
@@ -155,10 +160,17 @@ def ensemble(cluster: Cluster, seen: Snapshot, explain: Explain) -> list[Cause]:
     """Voters that do not serve, follow out of sync, or are of another ensemble."""
     if not explain.led:
         return []  # quorum() says so
-    here = [name for name in cluster.voters if name not in explain.away]
+    of = narrowed(seen.machines.values())
+    voters = inside(cluster, of) if of else list(cluster.voters)
+    here = [name for name in voters if name not in explain.away]
     found = explain.together("zookeeper", here, explain.voter)
-    others = len(cluster.voters) - 1
-    silent = sum(explain.voter(name) is not None for name in cluster.voters)
+    if of:
+        outside = [name for name in cluster.voters if name not in voters]
+        what = f"ZooKeeper's ensemble is narrowed to {listed(voters)} since a last stand"
+        out = f"{what}; {listed(outside)} {'is' if len(outside) == 1 else 'are'} left out"
+        found.append(Cause(out if outside else what, following(cluster, of.voters)))
+    others = len(voters) - 1
+    silent = sum(explain.voter(name) is not None for name in voters)
     leaders = [name for name, voter in seen.voters.items() if voter.state == "leader"]
     for name in leaders:
         synced = seen.voters[name].synced
@@ -171,7 +183,7 @@ def ensemble(cluster: Cluster, seen: Snapshot, explain: Explain) -> list[Cause]:
         found.append(Cause(what, f"journalctl -u zookeeper.service on {listed(leaders)}"))
     for name, voter in seen.voters.items():
         due = (name, "zookeeper") in explain.steps  # then the roll brings it
-        if voter.state and not due and health.membership(cluster, name, voter):
+        if voter.state and not of and not due and health.membership(cluster, name, voter):
             what = f"the voter on {name} runs with another ensemble than the inventory's"
             found.append(Cause(what, f"fab plan; journalctl -u zookeeper.service on {name}"))
     return found

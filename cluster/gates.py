@@ -16,7 +16,8 @@ from cluster.model import AIDES, Cluster, Host, Script
 from cluster.observed import Finding, GroupSeen, MachineSeen, SetSeen, Snapshot, TopicsSeen
 from cluster.sizes import show_size
 from cluster.snapshot import DATA
-from cluster.stand import last_stand, survivor
+from cluster.stand import inside, last_stand, narrowed, survivor
+from cluster.writes import listed
 
 # --- before a host is touched ---
 
@@ -28,6 +29,9 @@ def before(cluster: Cluster, seen: Snapshot, step: Due) -> list[Finding]:
         where = "fab status: the other hosts come first"
         shown = f"{survivor(cluster, stand)} takes, or took, writes alone"
         found.append(Finding("cluster", "no last stand", shown, where))
+    if of := narrowed(seen.machines.values()):
+        shown = f"ZooKeeper's ensemble is narrowed to {listed(inside(cluster, of))}"
+        found.append(Finding("ensemble", "all of its voters", shown, "fab rejoin, one by one"))
     if step.service in AIDES:
         return found
     found += disks(cluster, seen, [step.host] if step.down else cluster.hosts)

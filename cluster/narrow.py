@@ -176,6 +176,14 @@ def rejoin(
     settled = all(seen[name].members == frozenset(of) for name in inside)
     if cluster.voters[host].zookeeper_id in of and settled and mine.members == frozenset(of):
         return Widen(host, inside, record, wipes=False, ends=len(of) == len(cluster.voters))
+    begun = (
+        mine.record is not None
+        and mine.record.since == record.since  # an earlier last stand's says nothing of this one
+        and cluster.voters[host].zookeeper_id in mine.record.voters
+    )
+    if not begun and not any(seen[name].mode for name in inside):
+        why = f"ZooKeeper does not serve on {listed(list(inside))}"
+        return Refused(why, f"journalctl -u zookeeper.service on {listed(list(inside))}")
     if cluster.voters[host].zookeeper_id not in of and not settled:
         late = [
             n
@@ -184,11 +192,7 @@ def rejoin(
         ]
         which = next((n for n in late if seen[n].record), inside[-1])
         return Refused(f"the return of {which} was interrupted", f"fab rejoin {which}")
-    begun = mine.record is not None and cluster.voters[host].zookeeper_id in mine.record.voters
     if not begun:
-        if not any(seen[name].mode for name in inside):
-            why = f"ZooKeeper does not serve on {listed(list(inside))}"
-            return Refused(why, f"journalctl -u zookeeper.service on {listed(list(inside))}")
         # It may follow the narrowed ensemble unasked: then these have its last transaction too.
         shared = mine.at is not None and any(seen[name].at == mine.at for name in inside)
         theirs = shared or mine.logged < 0

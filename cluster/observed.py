@@ -55,6 +55,14 @@ class LastStand:
 
 
 @dataclass(frozen=True)
+class Narrowed:
+    """ZooKeeper's ensemble is narrowed to these voters (by number), since when (Unix seconds)."""
+
+    voters: tuple[int, ...]
+    since: float
+
+
+@dataclass(frozen=True)
 class Registry:
     """What ZooKeeper holds of Kafka; brokers by id as "host:port", the controller by its id."""
 
@@ -230,7 +238,8 @@ class MachineSeen:
     unpacked to their end; `myid` the number under which its voter's data lie, "" without data;
     `monotonic` its clock since the boot (seconds), in which systemd's
     time stamps are; `journal` the latest entries of its journal of rolls, the oldest first;
-    `last_stand` what its guardian saw of one; `alarms` one of each cause, of a day.
+    `last_stand` what its guardian saw of one, `ensemble` what an operator's by hand left on it;
+    `alarms` one of each cause, of a day.
     """
 
     container: str
@@ -255,6 +264,7 @@ class MachineSeen:
     monotonic: float = 0.0
     journal: tuple[Mapping[str, Any], ...] = ()
     last_stand: LastStand | None = None
+    ensemble: Narrowed | None = None
     alarms: tuple[AlarmSeen, ...] = ()
 
 

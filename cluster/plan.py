@@ -6,14 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import unified_diff
 
-from cluster import settings
+from cluster import settings, stand
 from cluster.due import not_staged, texts
 from cluster.fold import Told, folded
 from cluster.model import Cluster
 from cluster.observed import BARE, SetSeen, Snapshot
 from cluster.refused import Refusal, refusals
 from cluster.render import FileSet
-from cluster.stand import last_stand, refusal
 from cluster.steps import SECRET, Change, Step, sentence, steps
 
 Sets = Mapping[str, Sequence[FileSet]]
@@ -70,9 +69,8 @@ def plan(cluster: Cluster, sets: Sets, seen: Snapshot, topics: Topics) -> Plan:
     """The plan. `topics` is how the cluster's topics differ from the inventory's."""
     staged = {n: any(s.staged for s in m.sets.values()) for n, m in seen.machines.items()}
     bare = [n for n in sets if not staged.get(n, seen.unasked.get(n) != BARE)]
-    stand = last_stand(seen)
     refused = (
-        *([refusal(cluster, stand)] if stand else []),
+        *stand.refusals(cluster, seen),
         *refusals(cluster, sets, seen.machines, topics),
     )
     return Plan(

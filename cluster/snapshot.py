@@ -38,6 +38,7 @@ from cluster.observed import (
     LastStand,
     Listener,
     MachineSeen,
+    Narrowed,
     OverridesSeen,
     Partition,
     ProcessSeen,
@@ -129,6 +130,13 @@ def _registry(answer: Answer) -> Registry:
 def last_stand(record: Mapping[str, Any] | None) -> LastStand | None:
     """A guardian's record, None where there is none. Raises KeyError, TypeError, ValueError."""
     return LastStand(int(record["survivor"]), float(record["since"])) if record else None
+
+
+def narrowed(record: Mapping[str, Any] | None) -> Narrowed | None:
+    """An operator's record, None where there is none. Raises KeyError, TypeError, ValueError."""
+    if not record:
+        return None
+    return Narrowed(tuple(map(int, record["voters"])), float(record["since"]))
 
 
 def broker(answer: Answer) -> BrokerSeen:
@@ -269,6 +277,7 @@ def machine(answer: Answer) -> MachineSeen:
             "sysctl": {name: Sysctl(**s) for name, s in answer["sysctl"].items()},
             "journal": tuple(dict(entry.items()) for entry in answer.get("journal", ())),
             "last_stand": last_stand(answer.get("last_stand")),
+            "ensemble": narrowed(answer.get("ensemble")),
             "alarms": tuple(alarm(entry) for entry in answer.get("alarms", ())),
         }
     )

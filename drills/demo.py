@@ -16,7 +16,7 @@ from types import FrameType
 
 import connect
 from cluster.model import Cluster
-from drills import deploys, hosts, power, rolls
+from drills import deploys, fab, hosts, power
 from drills.closing import closing_table, ladder_table, try_next
 from drills.outside import outside
 from drills.result import Result
@@ -99,7 +99,7 @@ def deploy(screen: Screen, cluster: Cluster) -> None:
             raise Failed(f"the deploy: {_last_words(log)}")
     if " is stale: " in done.text:
         with screen.doing("Making live what was staged: fab roll"):
-            rolled = rolls.roll(cluster.path)
+            rolled = fab.roll(cluster.path)
         if rolled.code:
             raise Failed(f"the roll: {rolled.text.strip().splitlines()[-1]}")
 

@@ -11,10 +11,10 @@ from pyinfra import host, inventory, logger
 from pyinfra.api.exceptions import DeployError
 
 import roles
+from cluster import stand
 from cluster.observed import MachineSeen, Registry, Snapshot, TopicsSeen
 from cluster.refused import refusals
 from cluster.render import FileSet
-from cluster.stand import refusal, seen_by
 from cluster.steps import Step, steps
 from connect import cluster
 from roles.sets.facts import read
@@ -29,9 +29,8 @@ def refuse() -> None:
         return
     machines = _machines()
     topics = json.loads(differences(inventory.get_group("kafka")[0]) or "[]")
-    stand = seen_by(machines.values())
     found = [
-        *([refusal(cluster(), stand)] if stand else []),
+        *stand.refusals(cluster(), _snapshot(machines)),
         *refusals(cluster(), _sets(machines), machines, topics),
     ]
     if found:
@@ -43,9 +42,8 @@ def report() -> None:
     """Say what runs on something else than will be staged, and why: the roll makes it live."""
     if not _is_first():
         return
-    machines, why = _machines(), "was not asked"
-    seen = Snapshot(0.0, {}, Registry(complaint=why), {}, TopicsSeen(complaint=why), machines)
-    due = steps(cluster(), _sets(machines), seen)
+    machines = _machines()
+    due = steps(cluster(), _sets(machines), _snapshot(machines))
     stale = [step for step in due if step.kind != "apply" or step.changes]
     for step in stale:
         logger.warning(f"[{', '.join(step.hosts)}] {step.unit} {_stale(step)}")
@@ -73,6 +71,12 @@ def _machines() -> dict[str, MachineSeen]:
     """Every voter's machine as it was seen, but for those where nothing is yet."""
     looks = {h.name: read(h) for h in inventory.get_group("zookeeper")}
     return {name: seen for name, seen in looks.items() if seen is not None}
+
+
+def _snapshot(machines: dict[str, MachineSeen]) -> Snapshot:
+    """Of a deploy, which asks no server."""
+    why = "was not asked"
+    return Snapshot(0.0, {}, Registry(complaint=why), {}, TopicsSeen(complaint=why), machines)
 
 
 def _sets(names: dict[str, MachineSeen]) -> dict[str, list[FileSet]]:

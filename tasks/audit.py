@@ -6,7 +6,7 @@ With --json one object:
     {"cluster", "good", "collectors": {name: {
         "unasked": {host: why},
         "partitions": [{"topic", "partition", "first", "records", "complaint", "missing", "waiting",
-                        "changed", "stray", "dead", "several": [[first, last]],
+                        "changed", "stray", "gone", "dead", "several": [[first, last]],
                         "times": [[first, last]]}]}},     of the missing ranges, Unix ms, or null
      "ledger": null or {"feed", "acknowledged", "missing": [[first, last]]}}
 
@@ -132,12 +132,13 @@ def moment(text: str) -> int | None:
     """
     if not text:
         return None
-    if ago := re.fullmatch(r"(\d+)([dhm])", text):
-        before = timedelta(**{LENGTHS[ago[2]]: int(ago[1])})
-        return int((datetime.now() - before).timestamp() * 1000)
     try:
-        return int(datetime.fromisoformat(text).timestamp() * 1000)
-    except ValueError:
+        if ago := re.fullmatch(r"(\d+)([dhm])", text):
+            at = datetime.now() - timedelta(**{LENGTHS[ago[2]]: int(ago[1])})
+        else:
+            at = datetime.fromisoformat(text)
+        return max(0, int(at.timestamp() * 1000))
+    except (ValueError, OverflowError):
         raise ValueError(f"{text}: should be a time as 2026-11-24T02:00, or 2h, 3d ago") from None
 
 
@@ -190,7 +191,7 @@ def command(name: str, what: str, options: str) -> str:
 
 def as_object(found: Found) -> dict[str, Any]:
     """What --json prints."""
-    names = ("missing", "waiting", "changed", "stray", "dead", "several")
+    names = ("missing", "waiting", "changed", "stray", "gone", "dead", "several")
     ledger = {"feed": found.ledger, "acknowledged": found.acknowledged,
               "missing": found.unlogged.pairs()}  # fmt: skip
     return {

@@ -39,10 +39,11 @@ def show(console: Console, found: Found) -> None:
 def _table(name: str, audit: Audit) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
     table.add_column(name, no_wrap=True)
-    for title in ("in the log", "missing", "changed", "stray", "waiting", "dead letters"):
+    titles = ("in the log", "missing", "changed", "stray", "gone", "waiting", "dead letters")
+    for title in titles:
         table.add_column(title, justify="right")
     for part in audit.partitions:
-        bad = [len(part.missing), len(part.changed), len(part.stray)]
+        bad = [len(part.missing), len(part.changed), len(part.stray), len(part.gone)]
         table.add_row(
             f"{part.topic}/{part.number}",
             f"{len(part.log):,}",
@@ -61,7 +62,7 @@ def sentences(part: Partition) -> list[str]:
         found.append(f"{place} could not be read to its end: {part.complaint}")
     for (first, last), (begin, end) in zip(part.missing, times(part), strict=False):
         span = f"offset {first}" if first == last else f"offsets {first}-{last}"
-        stored = _clock(begin) if begin == end else f"{_clock(begin)} to {_clock(end)}"
+        stored = clock(begin) if begin == end else f"{clock(begin)} to {clock(end)}"
         found.append(f"{place}: missing: {span}, stored in the log {stored}")
     more = len(part.missing.pairs()) - NAMED
     if more > 0:
@@ -71,10 +72,15 @@ def sentences(part: Partition) -> list[str]:
         found.append(f"{place}: another content than in the log: offsets {text}")
     if part.stray:
         found.append(f"{place}: in a sink, and not in the log: offsets {part.stray.text(NAMED)}")
+    if part.gone:
+        found.append(
+            f"{place}: older than the log, and in no sink: offsets {part.gone.text(NAMED)}"
+        )
     return found
 
 
-def _clock(at: int | None) -> str:
+def clock(at: int | None) -> str:
+    """A time (Unix ms) for people, by this machine's clock."""
     return "at an unknown time" if at is None else f"{datetime.fromtimestamp(at / 1000):%F %T}"
 
 
@@ -83,6 +89,7 @@ def verdict(found: Found) -> str:
     parts = [p for audit in found.audits.values() for p in audit.partitions]
     missing = sum(len(p.missing) for p in parts)
     wrong = sum(len(p.changed) + len(p.stray) for p in parts)
+    gone = sum(len(p.gone) for p in parts)
     waiting = sum(len(p.waiting) for p in parts)
     records = sum(len(p.log) for p in parts)
     later = f"; {waiting:,} were not collected yet" if waiting else ""
@@ -95,6 +102,8 @@ def verdict(found: Found) -> str:
     if found.unlogged:
         lost = len(found.unlogged)
         return f"{lost:,} acknowledged records are not in the log: keep every disk and the ledger"
+    if gone:
+        return f"{gone:,} records are older than the log and in no sink: they are lost{later}"
     if wrong:
         return f"{wrong:,} records of the sinks are not as in the log{later}"
     return "not everything could be asked: see above"

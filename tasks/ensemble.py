@@ -90,6 +90,21 @@ def serves(cluster: Cluster, host: str, voters: Iterable[int]) -> None:
     until(there, SERVING, f"ZooKeeper on {host} to serve with the voters {sorted(wanted)}")
 
 
+def serving(cluster: Cluster) -> list[str]:
+    """The voters that serve, as "host:port": a client that is given a dead one's address may wait
+    for it. Raises OSError where none does.
+    """
+
+    def mode(name: str) -> str:
+        address = f"{cluster.voters[name].address}:{cluster.ports.zookeeper}"
+        return address if questions.zookeeper_mode(address, PORT) else ""
+
+    found = [at for at in connect.each(cluster.voters, mode).values() if isinstance(at, str) and at]
+    if not found:
+        raise OSError("no ZooKeeper serves: there is no quorum, or none is in reach")
+    return found
+
+
 def until(there: Callable[[], str], seconds: float, what: str) -> None:
     """Wait until `there` says nothing any more. Raises OSError, with what it said last."""
     deadline = time.monotonic() + seconds

@@ -12,7 +12,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
+from kazoo.exceptions import KazooException
+from kazoo.handlers.threading import KazooTimeoutError
 from rich.console import Console
 from rich.text import Text
 
@@ -23,6 +26,7 @@ from cluster.narrow import Narrow, Record, Refused, Sight, following, last_stand
 from cluster.snapshot import LAST_STAND
 from cluster.writes import Places, listed, places
 from standfast import questions
+from standfast.deregister import deregister_at
 from tasks import ensemble
 from tasks.ask import registry
 from tasks.lock import Held, Lock
@@ -94,6 +98,7 @@ def _narrow(cluster: Cluster, console: Console, record: Record, seen: Mapping[st
         ensemble.serves(cluster, name, record.voters)
     console.print(f"ZooKeeper serves on {listed(inside)} ({time.monotonic() - began:.0f} s)")
     alive = [name for name in inside if name in cluster.hosts]
+    _deregister(cluster, alive, record)
     writing(cluster, alive)
     console.print(f"{listed(alive)} {'takes' if len(alive) == 1 else 'take'} writes "
                   f"({time.monotonic() - began:.0f} s)")  # fmt: skip
@@ -109,6 +114,18 @@ def _narrow(cluster: Cluster, console: Console, record: Record, seen: Mapping[st
 def _names(cluster: Cluster, record: Record) -> list[str]:
     numbers = {v.zookeeper_id: name for name, v in cluster.voters.items()}
     return [numbers[n] for n in record.voters if n in numbers]
+
+
+def _deregister(cluster: Cluster, alive: list[str], record: Record) -> None:
+    """Take the registrations of the dead out: they are off, and nobody need wait for the end of
+    their sessions, which is what remains where this fails.
+    """
+    server = f"{cluster.voters[alive[0]].address}:{cluster.ports.zookeeper}"
+    for host in cluster.hosts.values():
+        if host.name not in alive:
+            with suppress(OSError, KazooException, KazooTimeoutError):
+                address = f"{host.address}:{cluster.ports.kafka}"
+                deregister_at(server, host.broker_id, address, record.since)
 
 
 def writing(cluster: Cluster, alive: list[str]) -> None:

@@ -22,6 +22,7 @@ from typing import Any
 SETS = Path("/etc/standfast")
 JOURNAL = Path("/var/lib/standfast/roll.jsonl")
 LAST_STAND = "/run/standfast/guardian/last-stand.json"
+ENSEMBLE = "/etc/standfast/ensemble/record.json"
 ALERTS = Path("/var/lib/standfast/alert/state.json")
 LATEST = 40  # entries of the journal
 CAP_SYS_RESOURCE = 24
@@ -232,12 +233,12 @@ def journal() -> list[Any]:
     return found
 
 
-def last_stand() -> Any:
-    """What this host's guardian sees of a last stand; None where it sees none."""
+def record(path: str) -> Any:
+    """A JSON file; None where there is none, or it is being written just now."""
     try:
-        return json.loads(text(LAST_STAND) or "null")
+        return json.loads(text(path) or "null")
     except ValueError:
-        return None  # it is being written just now
+        return None
 
 
 def alarms() -> list[dict[str, Any]]:
@@ -282,7 +283,8 @@ def main() -> None:
         "can_synchronise": not container or container == "none",
         "monotonic": time.monotonic(),
         "journal": journal(),
-        "last_stand": last_stand(),
+        "last_stand": record(LAST_STAND),
+        "ensemble": record(ENSEMBLE),
         "alarms": alarms(),
     }
     print(json.dumps(seen))

@@ -41,7 +41,7 @@ from cluster.observed import Snapshot
 from cluster.plan import Plan, Topics, plan
 from cluster.render import FileSet
 from cluster.snapshot import snapshot
-from cluster.stand import LAST_STAND
+from cluster.stand import STANDS
 from cluster.steps import Change, Step
 from tasks import ask, console, rendered
 from tasks.topics import differences
@@ -80,8 +80,8 @@ def topics(sets: Mapping[str, Sequence[FileSet]], seen: Snapshot) -> Topics:
 
 def following(found: Plan) -> str:
     """What to type next; nothing where nothing is to be done."""
-    if any(refusal.what == LAST_STAND for refusal in found.refused):
-        return "switch the other hosts on, then fab status"
+    if any(refusal.what in STANDS for refusal in found.refused):
+        return "fab status: it says who comes back next, and how"
     if found.refused:
         return "put back what is refused, then fab plan"
     if found.unasked:

@@ -47,8 +47,9 @@ def main(collector: str, topic: str, since: str, until: str, rate: float, yes: b
         connect.die("refill: not every host could be asked, so what is missing is not known")
     if not missing:
         console.print("nothing to bring")
+        say_gone(console, found)
         return 0 if found.good else 1
-    if not (yes or cluster.is_lab or confirmed(console, missing)):
+    if not (yes or cluster.is_lab or confirmed(console, f"bring {missing:,} records?")):
         connect.die("refill: nothing was changed", code=1)
     try:
         return bring_all(cluster, console, found, missing, rate)
@@ -58,13 +59,22 @@ def main(collector: str, topic: str, since: str, until: str, rate: float, yes: b
         connect.die("refill: interrupted; fab refill goes on from here", code=130)
 
 
-def confirmed(console: Console, missing: int) -> bool:
+def confirmed(console: Console, question: str) -> bool:
     """Whether the operator says yes; without a terminal nobody does."""
     import sys
 
     if not sys.stdin.isatty():
         connect.die("refill: nobody can be asked here: --yes", code=2)
-    return console.input(f"bring {missing:,} records? [y/N] ").strip().lower() in ("y", "yes")
+    return console.input(f"{question} \\[y/N] ").strip().lower() in ("y", "yes")
+
+
+def say_gone(console: Console, found: auditing.Found) -> int:
+    """Say how many records no refill can bring; returns how many."""
+    gone = sum(len(p.gone) for audit in found.audits.values() for p in audit.partitions)
+    if gone:
+        why = "the log deleted them before any sink had them"
+        console.print(Text(f"{gone:,} can no longer be had: {why}", "red"))
+    return gone
 
 
 def bring_all(
@@ -88,7 +98,8 @@ def bring_all(
         console.print(Text(f"{left:,} can no longer be had: they are older than the log", "red"))
     if total.unfit:
         console.print(Text(f"{total.unfit:,} are such that no sink takes them", "red"))
-    return 1 if left or total.unfit else 0
+    gone = say_gone(console, found)
+    return 1 if left or total.unfit or gone else 0
 
 
 def _host(cluster: Cluster, audit: Audit) -> str:

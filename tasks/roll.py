@@ -14,13 +14,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import connect
-from cluster import gates
+from cluster import gates, stand
 from cluster.due import Due, due, following, not_staged
 from cluster.model import UNITS, Cluster
 from cluster.observed import Snapshot
 from cluster.render import FileSet
 from cluster.snapshot import snapshot
-from cluster.stand import last_stand, refusal
 from tasks import ask, rendered
 from tasks.golive import EVERY, Stepper, Stopped
 from tasks.journal import Journal, durations
@@ -129,8 +128,8 @@ class Roll:
         """End where the inventory asks for something else than a deploy staged, and while a last
         stand goes on.
         """
-        if stand := last_stand(seen):
-            connect.die(f"roll: refused: {refusal(self.cluster, stand)}")
+        if found := stand.refusals(self.cluster, seen):
+            connect.die("\n".join(f"roll: refused: {one}" for one in found))
         missing = not_staged(self.sets, seen)
         if missing:
             shown = _names_of(missing)

@@ -30,6 +30,7 @@ SUBCOMMANDS = {
     "guardian": "standfast.guardian",
     "gate": "standfast.gate",
     "ensemble": "standfast.ensemble",
+    "copies": "standfast.copies",
     "topics": "standfast.topics",
     "wait": "standfast.wait",
 }
@@ -47,6 +48,7 @@ usage: standfast SUBCOMMAND …        (standfast SUBCOMMAND --help says more)
   probe       watch this host's servers, and end one that hangs
   alert       hand this host's alarms on: to a command, or a webhook
   gate        keep a server from starting on a damaged copy
+  copies      print how far this broker's copies of partitions go
   ensemble    narrow ZooKeeper's ensemble to the voters that are left, and end that
   guardian    let the last broker alive take writes alone, and end that again
   deregister  take a dead broker's registration out of ZooKeeper

@@ -1,17 +1,26 @@
-"""Whether a broker's copies of its partitions are what it acknowledged, before it starts.
+"""A broker's copies of its partitions, as they lie on its disk: how far they go, and whether they
+are what it acknowledged.
 
-Nothing in Kafka asks that: a broker whose disk was emptied, or whose log has a flipped bit, becomes
-leader all the same while it is in the in-sync set, and the whole copies truncate themselves to it.
+Nothing in Kafka asks that before a start: a broker whose disk was emptied, or whose log has a
+flipped bit, becomes leader all the same while it is in the in-sync set, and the whole copies
+truncate themselves to it.
+
+  standfast copies trades-0 …     print of each {"epoch", "end", "high", "fault"}, as JSON
 """
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from standfast.segments import Damaged, batches, checkpoint, end_of, segments
+
+if TYPE_CHECKING:
+    import argparse
 
 CLEAN = ".kafka_cleanshutdown"  # where it lies, Kafka recovers nothing at its start
 
@@ -28,6 +37,29 @@ class Fault:
 
     def __str__(self) -> str:
         return f"{self.partition}: {self.why}"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("partitions", nargs="+", metavar="TOPIC-NUMBER")
+    folder = Path("/var/lib/kafka/data")
+    parser.add_argument("--data", type=Path, default=folder, metavar="DIR", help=f"({folder})")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print how far each copy goes; "fault" is why it cannot be used, "" where it can."""
+    data, found = Data(args.data), {}
+    for partition in args.partitions:
+        fault = data.fault(partition, compacted=True, flushed=False)
+        epoch, end, why = -1, 0, fault.why if fault else ""
+        if not why:
+            try:
+                epoch, end = data.tail(partition)
+            except (Damaged, OSError) as error:
+                why = str(error)
+        high = data.high(partition)
+        found[partition] = {"epoch": epoch, "end": end, "high": high, "fault": why}
+    print(json.dumps(found))
+    return 0
 
 
 class Data:
@@ -73,6 +105,23 @@ class Data:
         if flushed and end is not None and end < high:
             return Fault(partition, f"it ends at offset {end}, and was acknowledged up to {high}")
         return None
+
+    def tail(self, partition: str) -> tuple[int, int]:
+        """The epoch of the copy's last batch (-1: it has none), and the offset after it. Raises
+        Damaged, OSError.
+        """
+        found = segments(self.folder / partition)
+        for path in reversed(found):
+            last = None
+            for batch in batches(path):
+                last = batch
+            if last is not None:
+                return last.epoch, last.last + 1
+        return -1, int(found[0].stem) if found else 0
+
+    def high(self, partition: str) -> int:
+        """The high watermark that the copy last knew, as far as it noted it (every 5 s)."""
+        return self._high.get(partition, 0)
 
     def partitions(self) -> list[str]:
         """The copies that are there, by name."""

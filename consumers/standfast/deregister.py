@@ -140,14 +140,17 @@ def deregister(
                 if not questions.zookeeper_mode(server, left):
                     seen = f"{server} does not serve"
                     continue
-                return _deregister_at(server, broker_id, address, began)
+                return deregister_at(server, broker_id, address, began)
             except _client_errors() as error:
                 seen = f"{server}: {str(error) or type(error).__name__}"
         time.sleep(0.05)
     return False, f"broker {broker_id} stays registered until its session ends: {seen}"
 
 
-def _deregister_at(server: str, broker_id: int, address: str, began: float) -> tuple[bool, str]:
+def deregister_at(server: str, broker_id: int, address: str, began: float) -> tuple[bool, str]:
+    """As deregister, of a broker that is known to be dead, through one server. Raises OSError and
+    kazoo's errors.
+    """
     client = clients.zookeeper([server], timeout=PATIENCE)
     client.start(timeout=PATIENCE)
     try:

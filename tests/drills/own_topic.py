@@ -20,13 +20,18 @@ RATE = 300.0  # records a second
 
 
 @contextmanager
-def topic(name: str, replication: int, **settings: str) -> Iterator[str]:
-    """A topic of its own, for as long as the control takes."""
+def topic(name: str, replication: int | list[int], **settings: str) -> Iterator[str]:
+    """A topic of its own, for as long as the drill takes: three partitions with so many replicas,
+    or one on these brokers.
+    """
     from confluent_kafka.admin import NewTopic
 
     _delete(name)
     config = {key.replace("_", "."): value for key, value in settings.items()}
-    made = NewTopic(name, num_partitions=3, replication_factor=replication, config=config)
+    if isinstance(replication, int):
+        made = NewTopic(name, num_partitions=3, replication_factor=replication, config=config)
+    else:
+        made = NewTopic(name, 1, replica_assignment=[replication], config=config)
     admin = connect.admin()
     for future in admin.create_topics([made]).values():
         future.result(15)

@@ -1,0 +1,92 @@
+"""A partition whose in-sync copies are all gone: which other copy may lead it, and what that costs.
+
+Pure. Kafka elects nobody out of sync by itself (unclean.leader.election.enable=false), and is
+right: whatever the copy that leads does not have is gone, on the others too once they follow it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cluster.writes import listed
+
+
+@dataclass(frozen=True)
+class Copy:
+    """A copy on a host that was asked: the epoch of its last batch, the offset after it, the high
+    watermark that it noted, and why it cannot be used ("": it can).
+    """
+
+    epoch: int = -1
+    end: int = 0
+    high: int = 0
+    fault: str = ""
+
+
+@dataclass(frozen=True)
+class Stranded:
+    """A partition without a leader. `isr`, and all `replicas`, by host; `copies` of those that
+    could be asked; `silent`: why the others could not; `read`: up to where each consumer had read.
+    """
+
+    topic: str
+    number: int
+    isr: tuple[str, ...]
+    replicas: tuple[str, ...]
+    copies: Mapping[str, Copy]
+    silent: Mapping[str, str]
+    read: Mapping[str, int]
+
+    @property
+    def name(self) -> str:
+        """As it is typed: trades/3."""
+        return f"{self.topic}/{self.number}"
+
+
+@dataclass(frozen=True)
+class Election:
+    """`host` has the most complete copy; the records from offset `end` on are lost, up to `known`
+    at least (None: nobody knows of any).
+    """
+
+    host: str
+    end: int
+    known: int | None
+
+
+def election(found: Stranded) -> Election | str:
+    """Who is to lead, or why nobody may yet: then something better is still to be had."""
+    whole = [host for host in found.isr if host in found.copies and not found.copies[host].fault]
+    if whole:
+        return (
+            f"{listed(whole)} has all of it, and its machine answers: start its broker "
+            f"(journalctl -u kafka.service on {listed(whole)})"
+        )
+    used = {host: copy for host, copy in found.copies.items() if not copy.fault}
+    if not used:
+        return f"no copy can be used: {_why(found)}; switch on whoever holds one"
+    others = [host for host in found.replicas if host not in found.isr and host not in found.copies]
+    if others:
+        return f"{listed(others)} could not be asked, and may hold more: switch it on first"
+    best = max(used, key=lambda host: (used[host].epoch, used[host].end))
+    end = used[best].end
+    beyond = [*found.read.values(), *(copy.high for copy in found.copies.values())]
+    known = max(beyond, default=0)
+    return Election(best, end, known if known > end else None)
+
+
+def lost(found: Stranded, of: Election) -> str:
+    """What an election costs, in sentences."""
+    gone = f"{found.name}: what was acknowledged from offset {of.end} on is lost for the log"
+    if of.known is None:
+        return f"{gone}; nobody that could be asked knows of any. A feed's ledger does: fab audit"
+    readers = [name for name, at in found.read.items() if at > of.end]
+    stored = f"; the sinks of {listed(readers)} hold what they had read of it" if readers else ""
+    count = of.known - of.end
+    return f"{gone}: offsets {of.end} to {of.known - 1} at least, {count:,}{stored}"
+
+
+def _why(found: Stranded) -> str:
+    faults = {host: copy.fault for host, copy in found.copies.items() if copy.fault}
+    return "; ".join(f"{host}: {why}" for host, why in {**faults, **found.silent}.items())
