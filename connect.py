@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from cluster.inventory import InventoryError, load
 from cluster.model import Cluster
@@ -273,10 +273,10 @@ def consumer(group: str, bootstrap: list[str] | None = None, **more: str) -> Con
 
 
 def topic_log(
-    topic: str, seconds: float, since: int | None = None, until: int | None = None
+    topic: str, seconds: float, since: int | None = None, until: int | None = None, **more: Any
 ) -> TopicLog:
-    """A topic's records, to be read once."""
+    """A topic's records, to be read once; `more` are TopicLog's further fields."""
     from standfast.topiclog import TopicLog
 
     reading = consumer("standfast-reading", enable_partition_eof="true")
-    return TopicLog(reading, topic, seconds, since, until)
+    return TopicLog(reading, topic, seconds, since, until, **more)

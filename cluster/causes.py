@@ -9,7 +9,7 @@ from cluster import health
 from cluster.disk import LEAST_FREE
 from cluster.explain import Cause, Explain
 from cluster.model import Cluster
-from cluster.narrow import following
+from cluster.narrow import following, next_to_rejoin
 from cluster.observed import OverridesSeen, Snapshot
 from cluster.overview import disk_view, lag
 from cluster.sizes import show_size
@@ -23,7 +23,7 @@ EVERY_BROKER = "journalctl -u kafka.service on every host"
 def causes(cluster: Cluster, seen: Snapshot, writes: Writes, explain: Explain) -> list[Cause]:
     """All of them, in the order in which they are to be looked after."""
     return [
-        *machines(cluster, explain),
+        *machines(cluster, seen, explain),
         *disks(cluster, seen),
         *quorum(cluster, seen, explain),
         *brokers(cluster, seen, explain),
@@ -34,7 +34,7 @@ def causes(cluster: Cluster, seen: Snapshot, writes: Writes, explain: Explain) -
     ]
 
 
-def machines(cluster: Cluster, explain: Explain) -> list[Cause]:
+def machines(cluster: Cluster, seen: Snapshot, explain: Explain) -> list[Cause]:
     """Machines that answer to nothing, and machines on which there is nothing."""
     found, gone = [], listed(explain.gone)
     if len(explain.gone) == len(cluster.voters):
@@ -43,11 +43,25 @@ def machines(cluster: Cluster, explain: Explain) -> list[Cause]:
     elif explain.gone:
         verb = "answers" if len(explain.gone) == 1 else "answer"
         what = f"{gone} {verb} to nothing: off, cut off or hung"
-        found.append(Cause(what, f"switch {gone} on, or mend the network"))
+        do = f"switch {gone} on, or mend the network{_else(cluster, seen, explain)}"
+        found.append(Cause(what, do))
     if explain.bare:
         what = f"nothing of Standfast is on {listed(explain.bare)}"
         found.append(Cause(what, "make deploy"))
     return found
+
+
+def _else(cluster: Cluster, seen: Snapshot, explain: Explain) -> str:
+    """What else there is to do where machines are dead: without a quorum the last stand by hand,
+    and the way back from it.
+    """
+    if of := narrowed(seen.machines.values()):
+        return f"; then: {next_to_rejoin(cluster, of.voters)}"
+    here = [name for name in cluster.voters if name not in explain.away]
+    hosts = [name for name in cluster.hosts if name in here]
+    if explain.led or not hosts or len(here) > len(cluster.voters) // 2:
+        return ""
+    return f"; where that cannot be done soon: fab last-stand {hosts[0]}"
 
 
 def disks(cluster: Cluster, seen: Snapshot) -> list[Cause]:
@@ -77,11 +91,9 @@ def quorum(cluster: Cluster, seen: Snapshot, explain: Explain) -> list[Cause]:
     here = [name for name in cluster.voters if name not in explain.away]
     mends = [cause.do for cause in explain.together("zookeeper", here, explain.voter)]
     if not mends and explain.gone:
-        mends = [f"switch {listed(explain.gone)} on, or mend the network"]
+        other = _else(cluster, seen, explain)
+        mends = [f"switch {listed(explain.gone)} on, or mend the network{other}"]
     do = mends[0] if mends else "journalctl -u zookeeper.service on every voter"
-    left = [name for name in cluster.hosts if name in here]
-    if not of and left and len(here) < most // 2 + 1:
-        do = f"{do}; where that cannot be done soon: fab last-stand {left[0]}"
     # A producer that begins is given its id out of ZooKeeper.
     return [Cause(f"{what}; nothing that dies now is replaced, and no producer can begin", do)]
 

@@ -128,23 +128,22 @@ def last_stand(cluster: Cluster, host: str, seen: Mapping[str, Sight]) -> Narrow
         there = f"those that can be are {listed(hosts)}" if hosts else "nor can any other host"
         why = f"{host} cannot be looked at ({seen[host].complaint}); {there}"
         return Refused(why, f"fab last-stand {hosts[0]}" if hosts else f"ssh {host}")
-    most = len(cluster.voters) // 2 + 1
-    if len(left) >= most:
-        why = f"{listed(left)} are there, {len(left)} of {len(cluster.voters)}: enough for a quorum"
-        return Refused(why, "fab status: it says why they have none")
     ill = {name: seen[name].fault for name in left if seen[name].fault}
     empty = [name for name in left if not seen[name].holds]
-    if host in ill or host in empty:
+    used = [name for name in left if name not in ill and name not in empty]
+    if host not in used:
         what = ill.get(host) or "it holds no data"
         why = f"ZooKeeper's data on {host} cannot be used: {what}"
         return Refused(why, "switch another machine on: one whose data are whole must lead")
+    if len(used) > len(cluster.voters) // 2:
+        why = f"{listed(used)} are there, {len(used)} of {len(cluster.voters)}: enough for a quorum"
+        return Refused(why, "fab status: it says why they have none")
     for name in dead:
         hearing = [other for other in left if name in seen[other].hears]
         if seen[name].answers or hearing:
             who = listed(["this controller", *hearing] if seen[name].answers else hearing)
             why = f"{name} lives: it answers {who}, and cannot be looked at: {seen[name].complaint}"
             return Refused(why, f"ssh {name}; mend it, or switch it off")
-    used = [name for name in left if name not in ill and name not in empty]
     newest = max(used, key=lambda name: (seen[name].epoch, seen[name].zxid))
     return Narrow(tuple(used), tuple(dead), seen[newest].epoch, seen[newest].zxid)
 
@@ -227,9 +226,13 @@ def _serve(seen: Mapping[str, Sight]) -> list[Sight]:
 
 def following(cluster: Cluster, members: Sequence[int]) -> str:
     """What to do after one came back, or a last stand began."""
-    left = [name for name, v in cluster.voters.items() if v.zookeeper_id not in members]
-    hosts = [name for name in left if isinstance(cluster.voters[name], Host)]
-    nexts = hosts or left
-    if not nexts:
-        return "fab status"
-    return f"when {nexts[0]} is mended, switch it on, and: fab rejoin {nexts[0]}"
+    then = next_to_rejoin(cluster, members)
+    host = then.rpartition(" ")[2]
+    return f"when {host} is mended, switch it on, and: {then}" if then else "fab status"
+
+
+def next_to_rejoin(cluster: Cluster, members: Sequence[int]) -> str:
+    """The command that brings the next one back: a host before a witness; "" where all are in."""
+    left = [v for v in cluster.voters.values() if v.zookeeper_id not in members]
+    first = sorted(left, key=lambda v: not isinstance(v, Host))[:1]
+    return "".join(f"fab rejoin {voter.name}" for voter in first)

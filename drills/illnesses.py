@@ -17,7 +17,9 @@ from cluster.model import Cluster
 from cluster.observed import Snapshot, TopicsSeen
 from cluster.settings import producer_settings
 from cluster.snapshot import DATA
+from drills.fab import fab
 from drills.outside import outside
+from drills.power import boot
 from drills.wait import wait_until
 from lab.machine import Lab
 
@@ -145,6 +147,31 @@ def all_down(it: Patient) -> Iterator[Shown]:
 
 
 @contextmanager
+def one_left(it: Patient) -> Iterator[Shown]:
+    """kafka3 is the only machine that lives: it is no quorum."""
+    with _dead(it, *(name for name in it.cluster.voters if name != "kafka3")):
+        yield lambda seen: len(seen.unasked) == 4 and not any(v.state for v in seen.voters.values())
+
+
+@contextmanager
+def narrowed(it: Patient) -> Iterator[Shown]:
+    """As one left, and an operator gave it ZooKeeper's ensemble alone."""
+    dead = [name for name in it.cluster.voters if name != "kafka3"]
+    try:
+        with outside():
+            it.lab.kill(*dead)
+        done = fab(it.cluster.path, "last-stand", "kafka3", "--off", ",".join(dead))
+        if done.code:
+            raise OSError(done.text)
+        yield lambda seen: len(seen.unasked) == 4 and seen.registry.last_stand is not None
+    finally:
+        with outside():
+            boot(it.lab, dead, print, wait=False)
+        for name in dead:
+            fab(it.cluster.path, "rejoin", name)
+
+
+@contextmanager
 def under_min_isr(it: Patient) -> Iterator[Shown]:
     """The brokers of kafka2 and kafka3 are stopped, and no guardian runs: nothing has the two
     copies that it needs.
@@ -228,8 +255,8 @@ STATES: dict[str, State] = {
     state.__name__.replace("_", "-"): state
     for state in (
         healthy, broker_missing, broker_unmentioned, machine_dead, two_machines_dead, last_stand,
-        all_down, under_min_isr, one_replica, zookeeper_out_of_sync, zookeeper_no_quorum,
-        disk_full, consumer_down, consumers_down,
+        all_down, one_left, narrowed, under_min_isr, one_replica, zookeeper_out_of_sync,
+        zookeeper_no_quorum, disk_full, consumer_down, consumers_down,
     )
 }  # fmt: skip
 

@@ -182,7 +182,10 @@ def command(name: str, what: str, options: str) -> str:
     """`standfast` on a host, as the collectors' own user: root would leave files beside the sink's
     that only root can open.
     """
-    line = f"runuser -u standfast -- standfast {what} {CONFIG.format(name)} {options}".rstrip()
+    # In one arena the C library gives back what the client library's threads took: 110 MB in place
+    # of 180 after a million records.
+    program = "runuser -u standfast -- env MALLOC_ARENA_MAX=1 standfast"
+    line = f"{program} {what} {CONFIG.format(name)} {options}".rstrip()
     return f"bash -lc {shlex.quote(line)}"
 
 

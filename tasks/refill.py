@@ -24,7 +24,7 @@ from tasks import audit as auditing
 from tasks.auditview import show
 
 SECONDS = 600.0  # for one part
-PART = 50_000  # records brought between two steps of the bar
+PART = 100_000  # records brought between two steps of the bar
 PAIRS = 500  # ranges in one command
 
 

@@ -168,16 +168,18 @@ def replay(console: Console, asked: Asked, target: Into, rate: float) -> int:
         batch=BATCH,
     )
     span = copied(console, log, asked, target, rate)
-    target.finish()
+    begin = begins(log)
+    target.finish()  # from here on nothing can go wrong with it any more
     refused = sum(target.refused.values())
     words = f"{target.written:,} records of {asked.topic}"
     if span.first is not None:
         words += f", stored {clock(span.first)} to {clock(span.last)},"
-    console.print(Text(f"{words} are in {target.name}", "bold red" if refused else "bold green"))
+    said = [Text(f"{words} are in {target.name}", "bold red" if refused else "bold green")]
     for why, number in target.refused.most_common():
-        console.print(Text(f"{number:,} were refused: {why}", "red"))
-    if older := _older(asked, begins(log)):
-        console.print(Text(older, "yellow"))
+        said.append(Text(f"{number:,} were refused: {why}", "red"))
+    said += [Text(sentence, "yellow") for sentence in older(asked, begin)]
+    for text in said:
+        console.print(text, soft_wrap=True)
     return 1 if refused else 0
 
 
@@ -238,16 +240,15 @@ def begins(log: TopicLog) -> dict[int, int | None]:
     return found
 
 
-def _older(asked: Asked, begin: Mapping[int, int | None]) -> str:
-    """A sentence where more is asked for than the log still has, "" where not. Pure."""
+def older(asked: Asked, begin: Mapping[int, int | None]) -> list[str]:
+    """What to say where more is asked for than the log still has. Pure."""
     late = [at for at in begin.values() if at is not None and at > (asked.since or 0)]
-    empty = sorted(number for number, at in begin.items() if at is None)
+    empty = [f"{asked.topic}/{number}" for number, at in begin.items() if at is None]
     said = []
     if late:
         first, last = clock(min(late)), clock(max(late))
         more = f", and in some partitions as late as {last}" if last != first else ""
         said.append(f"the log begins at {first}{more}: what is older can no longer be had")
     if empty:
-        numbers = ", ".join(map(str, empty))
-        said.append(f"partitions {numbers} hold nothing any more: what they had is deleted")
-    return "\n".join(said)
+        said.append(f"the log has deleted all that was in {', '.join(empty)}")
+    return said

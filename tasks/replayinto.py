@@ -1,8 +1,8 @@
 """What a replay writes into: a file of JSON lines, or another topic.
 
-A line of the file is one record, values that are no UTF-8 text stand as {"base64": …}:
+A line of the file is one record; a key or value that is no UTF-8 text stands as {"base64": …}:
 
-    {"topic", "partition", "offset", "timestamp": Unix ms, "key", "value", "headers": [[name, value]]}
+    {"topic", "partition", "offset", "timestamp", "key", "value", "headers": [[name, value]]}
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ class IntoFile(Into):
 
     def left(self) -> str:
         """See Into."""
-        return f"{self._partial} is taken away again"
+        return "nothing is left of it"
 
     def close(self) -> None:
         """See Into."""
@@ -193,7 +193,8 @@ class IntoTopic(Into):
 
     def left(self) -> str:
         """See Into."""
-        return f"{self.written:,} records are in {self.name}, each with a header {REPLAYED_HEADER}"
+        mark = f"each with a header {REPLAYED_HEADER}"
+        return f"{self.written:,} records at least are in {self.name}, {mark}"
 
     def _serve(self, seconds: float) -> None:
         self._producer.poll(seconds)

@@ -34,6 +34,8 @@ ROWS = """SELECT "offset", sha256 FROM records WHERE topic_id = ? AND partition 
     AND "offset" >= ? AND "offset" < ? ORDER BY "offset" """
 DEAD = """SELECT "offset" FROM dead_letters WHERE topic_id = ? AND partition = ?
     AND "offset" >= ? AND "offset" < ? ORDER BY "offset" """
+OLDER = """SELECT "offset" FROM {} WHERE topic_id = ? AND partition = ? AND "offset" < ?
+    ORDER BY "offset" DESC LIMIT 1"""
 MARGIN = 60_000  # ms: the log's time is not monotonic across leaders
 SILENCE = 30.0  # seconds without a record, after which the log counts as unreadable
 ENDLESS = 2**62  # above every offset: a row behind the log's end is one too many
@@ -185,6 +187,9 @@ def _partition(
     reading = Reading(consumer, topic, number, span)
     part = merge(reading.records(), sink.rows(ROWS, bounds))
     dead = Ranges.of_sorted(offset for (offset,) in sink.rows(DEAD, bounds))
+    # Compaction took what it took; and what is asked for may begin later than the log.
+    whole = not topic.compacted and span.start <= span.first
+    older = highest(sink, topic.id, number, span.first) if whole else None
     # What retention deleted and what came meanwhile, and what compaction took, is rightly in the
     # sink alone.
     low, high = consumer.get_watermark_offsets(TopicPartition(topic.name, number), timeout=ANSWER)
@@ -195,6 +200,7 @@ def _partition(
         "topic": topic.name,
         "partition": number,
         "first": span.first,
+        "highest": older,
         "start": span.start,
         "end": span.end,
         "committed": span.committed,
@@ -205,6 +211,14 @@ def _partition(
         "dead": dead.pairs(),
         "complaint": reading.complaint,
     }
+
+
+def highest(sink: Sink, topic_id: str, number: int, first: int) -> int | None:
+    """The highest offset below `first` that the sink holds, as a record or a dead letter."""
+    place = (topic_id, number, first)
+    tables = ("records", "dead_letters")
+    found = (row[0] for table in tables for row in sink.rows(OLDER.format(table), place))
+    return max(found, default=None)
 
 
 class Reading:

@@ -17,7 +17,8 @@ class Partition:
     """Offsets of one partition. `missing`: in the log, below what the group has committed, and in
     no sink and no dead letter; `waiting`: the same above it; `changed`: a sink holds another
     content; `stray`: a sink holds what the log does not; `several`: two hosts hold it, as after a
-    takeover. `first`: where the log begins.
+    takeover. `first`: where the log begins; `gone`: what it deleted and no sink had, all above the
+    highest offset that one holds. Where no sink holds anything so old, none is known.
     """
 
     topic: str
@@ -31,11 +32,14 @@ class Partition:
     dead: Ranges
     several: Ranges
     complaint: str = ""
+    gone: Ranges = field(default_factory=Ranges)
 
     @property
     def good(self) -> bool:
-        """Each record of the log is in the sink, or a dead letter, as it is in the log."""
-        return not (self.missing or self.changed or self.stray or self.complaint)
+        """Each record of the log is in the sink, or a dead letter, as it is in the log; and so was
+        what the log has deleted.
+        """
+        return not (self.missing or self.changed or self.stray or self.gone or self.complaint)
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,18 @@ def _partition(topic: str, number: int, rows: list[Mapping[str, Any]]) -> Partit
         dead=dead,
         several=several,
         complaint="; ".join(sorted({row["complaint"] for row in rows if row["complaint"]})),
+        gone=_gone(rows),
     )
+
+
+def _gone(rows: list[Mapping[str, Any]]) -> Ranges:
+    # Retention may have deleted more between the looks of two hosts: what was there at the first
+    # one is judged above.
+    first = min(row["first"] for row in rows)
+    held = [row["highest"] for row in rows if row.get("highest") is not None]
+    if not held or max(held) + 1 >= first:
+        return Ranges()
+    return Ranges([(max(held) + 1, first - 1)])
 
 
 def _ranges(pairs: Iterable[Iterable[int]]) -> Ranges:

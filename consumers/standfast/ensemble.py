@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import subprocess
+import syslog
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
@@ -24,7 +25,6 @@ from typing import TYPE_CHECKING, Any
 from standfast import questions, zookeeperdata
 from standfast.clients import parse_properties
 from standfast.errors import Failure, UserError
-from standfast.supervision import alarm, say
 
 if TYPE_CHECKING:
     import argparse
@@ -234,7 +234,7 @@ def narrow(places: Places, record: Record) -> None:
     if places.record() is None:
         _systemctl("stop", UNIT)
         copy = _keep(places, "before-last-stand", shutil.copytree)
-        say(f"ensemble: its data were copied to {copy or 'nowhere: there are none'}", 5)
+        _say(f"ensemble: its data were copied to {copy or 'nowhere: there are none'}")
     _write(places.narrowed / PROPERTIES, narrowed(places, record))
     _write(places.narrowed / RECORD, record.dump())
     properties = places.narrowed / PROPERTIES
@@ -246,7 +246,7 @@ def narrow(places: Places, record: Record) -> None:
     _systemctl("daemon-reload")
     _systemctl("restart", "--no-block", UNIT)
     voters = " ".join(map(str, record.voters))
-    alarm("ensemble", f"ZooKeeper's ensemble is narrowed to the voters {voters}")
+    _say(f"alarm ensemble: ZooKeeper's ensemble is narrowed to the voters {voters}", crit=True)
 
 
 def narrowed(places: Places, record: Record) -> str:
@@ -274,7 +274,7 @@ def wipe(places: Places, vote: bool = False) -> Path | None:
     _systemctl("stop", UNIT)
     aside = _keep(places, "before-rejoin", shutil.move)
     if aside:
-        say(f"ensemble: its data were moved to {aside}; it gets its leader's", 4)
+        _say(f"ensemble: its data were moved to {aside}; it gets its leader's")
     if vote:
         word = places.home / "log" / "initialize"  # ZooKeeper removes it as it starts
         word.touch()
@@ -289,7 +289,7 @@ def whole(places: Places) -> None:
         path.unlink(missing_ok=True)
     _systemctl("daemon-reload")
     if there:
-        alarm("ensemble-whole", "ZooKeeper's ensemble is the inventory's again")
+        _say("alarm ensemble-whole: ZooKeeper's ensemble is the inventory's again", crit=True)
 
 
 def _keep(places: Places, name: str, how: Any) -> Path | None:
@@ -324,6 +324,12 @@ def _write(path: Path, text: str) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+def _say(line: str, crit: bool = False) -> None:
+    """To the system log: an operator's command runs it, no unit."""
+    syslog.openlog("standfast", facility=syslog.LOG_DAEMON)
+    syslog.syslog(syslog.LOG_CRIT if crit else syslog.LOG_NOTICE, line)
 
 
 def _systemctl(*words: str) -> None:

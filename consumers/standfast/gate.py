@@ -201,13 +201,21 @@ def zookeeper(args: argparse.Namespace) -> int:
 
 def _of_the_ensemble(args: argparse.Namespace, others: list[str], holds: bool) -> int:
     """1 where the others serve without this voter, on purpose: its data are from before that, and
-    with another such voter it would be an ensemble of its own, beside theirs.
+    with another such voter it would be an ensemble of its own, beside theirs. Those that take it in
+    serve with all the others of its record already; a later last stand does not.
     """
     record = ensemble.Places().record()
-    if not holds or (record is not None and args.id in record.voters):
+    if not holds:
         return 0
+    mine = record.voters if record is not None and args.id in record.voters else ()
+    partners = {voter for voter in mine if voter != args.id}
+
+    def without() -> dict[str, list[int]]:
+        found = ensemble.put_out(args.id, others, QUICK)
+        return {at: of for at, of in found.items() if not partners or partners - set(of)}
+
     deadline = time.monotonic() + min(args.deadline, LEFT_OUT)
-    while serving := ensemble.put_out(args.id, others, QUICK):
+    while serving := without():
         if time.monotonic() >= deadline:
             where, members = next(iter(serving.items()))
             voters = " ".join(map(str, members))

@@ -85,7 +85,7 @@ def content_hash(key: bytes | None, value: bytes | None, headers: Headers) -> by
 
 def headers_json(headers: Headers) -> str:
     """[[name, text], …] in ASCII; bytes that are no UTF-8 text stand as {"base64": …}."""
-    return json.dumps([[name, _readable(value)] for name, value in headers])
+    return json.dumps([[name, readable(value)] for name, value in headers])
 
 
 def unfit(record: Record, max_bytes: int, form: str | None) -> str | None:
@@ -122,7 +122,8 @@ def _measured(part: bytes | None) -> bytes:
     return b"\xff" * 8 if part is None else len(part).to_bytes(8, "big") + part
 
 
-def _readable(value: bytes | None) -> object:
+def readable(value: bytes | None) -> object:
+    """For JSON: the text where the bytes are UTF-8, {"base64": …} where not, None for none."""
     if value is None:
         return None
     try:

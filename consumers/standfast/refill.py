@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from confluent_kafka import Consumer
 
-BATCH = 2000  # records in one transaction
+BATCH = 5000  # records in one transaction
 NEAR = 2000  # offsets between two ranges that are read through rather than jumped over
 TRIES, PAUSE = 10, 1.0  # at a sink that is away: how often, seconds between
 

@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from standfast import refill
-from standfast.audit import merge
+from standfast.audit import Span, Topic, _partition, highest, merge
 from standfast.audited import Audit, Partition, together
 from standfast.collectconfig import Config, SinkConfig
 from standfast.errors import UserError
 from standfast.ranges import Ranges
+from standfast.records import Record
+from standfast.sqlitesink import SqliteSink
 from tasks import audit as task
-from tasks.refill import PAIRS, PART, parts
+from tasks.auditview import sentences, verdict
+from tasks.refill import PAIRS, PART, parts, say_gone
+from tests.unit.verify_base import lab
 
 NOTHING: dict[str, Any] = {
     "topic": "trades", "partition": 0, "topic_id": "id", "first": 0, "start": 0, "end": 10,
@@ -108,7 +113,106 @@ def test_what_could_not_be_read_or_asked_is_never_good() -> None:
     assert not Audit(()).good
 
 
-@pytest.mark.parametrize("text", ["yesterday", "2h30", "2026-13-01", "h"])
+# --- what is older than the log ---
+
+
+@pytest.mark.parametrize("held", [[99], [49, 99], [None, 99, 3], [104], [None], [None, None]])
+def test_what_retention_deleted_of_what_a_sink_has_is_not_gone(held: list[int | None]) -> None:
+    part = only(*(old(highest=one) for one in held))
+    assert (part.gone, part.good) == (Ranges(), True)
+
+
+def test_what_the_log_deleted_and_no_sink_has_is_gone() -> None:
+    part = only(old(highest=49), old(highest=None), old(highest=60))
+    assert part.gone == Ranges([(61, 99)])
+    assert not part.good
+    assert part.missing == Ranges()
+
+
+def test_what_retention_deletes_between_two_looks_is_not_gone() -> None:
+    """Another host holds what is below its own log's first record, and was asked later."""
+    later = old(highest=150, first=200, start=200)
+    assert only(old(highest=99), later).gone == Ranges()
+    assert only(old(highest=49), old(highest=42, first=200, start=200)).gone == Ranges([(50, 99)])
+
+
+def test_a_host_with_an_older_version_says_nothing_of_it() -> None:
+    assert only(answer(first=5, start=5, log=[[5, 9]], stored=[[5, 9]])).good
+
+
+def old(**more: Any) -> dict[str, Any]:
+    """Of a log that begins at 100, and is all in the sink."""
+    whole: dict[str, Any] = {"log": [[100, 104]], "stored": [[100, 104]]}
+    return answer(**{"first": 100, "start": 100, "end": 105, "committed": 105, **whole, **more})
+
+
+def test_the_highest_offset_below_the_log_is_a_records_or_a_dead_letters(tmp_path: Path) -> None:
+    sink = SqliteSink(tmp_path / "sink.db", "collector", "kafka1")
+    try:
+        sink.write([stored(offset) for offset in (3, 7, 100)])
+        sink.write([stored(50, partition=1), stored(60, topic_id="of a topic made anew")])
+        assert highest(sink, "id", 0, 100) == 7
+        assert highest(sink, "id", 0, 7) == 3
+        assert highest(sink, "id", 0, 3) is None
+        assert highest(sink, "id", 2, 100) is None
+        sink.dead([(stored(9), "bad"), (stored(200), "bad")])
+        assert highest(sink, "id", 0, 100) == 9
+    finally:
+        sink.close()
+
+
+@pytest.mark.parametrize(
+    ("compacted", "start", "expected"),
+    [
+        pytest.param(False, 100, 49, id="from where the log begins"),
+        pytest.param(False, 101, None, id="from later on: what is older was not asked for"),
+        pytest.param(True, 100, None, id="compacted: nobody knows what there was"),
+    ],
+)
+def test_a_host_says_what_its_sink_has_below_the_log(
+    compacted: bool, start: int, expected: int | None, tmp_path: Path
+) -> None:
+    reader: Any = SimpleNamespace(get_watermark_offsets=lambda place, timeout: (100, start))
+    sink = SqliteSink(tmp_path / "sink.db", "collector", "kafka1")
+    try:
+        sink.write([stored(49)])
+        topic, span = Topic("trades", "id", compacted, False), Span(100, start, start, start)
+        assert _partition(reader, sink, topic, 0, span)["highest"] == expected
+    finally:
+        sink.close()
+
+
+def stored(offset: int, partition: int = 0, topic_id: str = "id") -> Record:
+    place = (topic_id, "trades", partition, offset)
+    return Record(*place, b"k", b"v", [], 1, None, None, None, b"sha")
+
+
+def test_what_is_gone_is_shown_with_its_offsets_and_counted(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from rich.console import Console
+
+    found = task.Found(lab(), {"collector": together([old(highest=49)], {})})
+    (part,) = found.audits["collector"].partitions
+    assert sentences(part) == ["trades/0: older than the log, and in no sink: offsets 50-99"]
+    assert verdict(found).startswith("50 records are older than the log and in no sink")
+    shown = task.as_object(found)["collectors"]["collector"]["partitions"][0]
+    assert shown["gone"] == [[50, 99]]
+    assert say_gone(Console(), found) == 50
+    said = "50 can no longer be had: the log deleted them before any sink had them"
+    assert said in capsys.readouterr().out
+
+
+def test_a_missing_record_is_what_to_act_on_first() -> None:
+    part = old(highest=49, stored=[[100, 103]])
+    found = task.Found(lab(), {"collector": together([part], {})})
+    assert verdict(found) == "1 records are missing; next: fab refill"
+
+
+# --- times ---
+
+
+@pytest.mark.parametrize("text", ["yesterday", "2h30", "2026-13-01", "h", "99999999999d"])
 def test_a_time_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="should be a time"):
         task.moment(text)

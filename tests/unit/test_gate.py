@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,8 +14,11 @@ from typing import Any
 import pytest
 from kazoo.exceptions import NoNodeError
 
-from standfast import gate, registered
+from standfast import ensemble, gate, registered
 from standfast.copies import Fault
+from standfast.errors import Failure
+from tests.unit import voters_base
+from tests.unit.voters_base import members
 
 # --- the other voters ---
 
@@ -220,3 +226,124 @@ def test_a_voter_that_read_for_long_still_waits_for_the_others(
     (tmp_path / "data" / "version-2").mkdir(parents=True)
     assert gate.run(args) == 0
     assert not (tmp_path / "data" / "version-2").exists(), "its leader sends it everything"
+
+
+# --- a voter that a last stand left out ---
+
+ME = 1
+
+
+@pytest.fixture
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ensemble.Places:
+    """Voter 1 has data, and no record of a last stand."""
+    made = ensemble.Places(narrowed=tmp_path / "ensemble", home=tmp_path)
+    monkeypatch.setattr(ensemble, "Places", lambda: made)
+    made.data.mkdir(parents=True)
+    made.log.mkdir(parents=True)
+    return made
+
+
+def narrowed(places: ensemble.Places, *voters: int) -> None:
+    """Its own record names these."""
+    places.narrowed.mkdir()
+    record = ensemble.Record(voters, 1_700_000_000.0, "ops@desk", 3, 16)
+    (places.narrowed / ensemble.RECORD).write_text(record.dump())
+
+
+def starts(places: ensemble.Places, *others: str, deadline: float = 0.0) -> int:
+    """The gate's exit code."""
+    return gate.run(
+        argparse.Namespace(
+            kind="zookeeper", others=",".join(others), id=ME, deadline=deadline,
+            log=places.log.parent, data=places.data.parent, aside=places.home / "aside",
+        )
+    )  # fmt: skip
+
+
+def test_a_voter_that_was_left_out_does_not_start_on_its_old_data(
+    places: ensemble.Places, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with voters_base.voter(members(2, 4)) as serves, voters_base.refusing() as away:
+        assert starts(places, away, serves) == 1
+    said = capsys.readouterr().err
+    assert f"alarm gate-zookeeper: voter 1 must not start: {serves} serves" in said
+    assert "voters 2 4 alone since a last stand; fab rejoin" in said
+    assert places.data.exists(), "its data are the operator's to judge"
+
+
+def test_a_voter_that_was_left_out_waits_to_be_let_in(
+    places: ensemble.Places, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with voters_base.voter(members(2, 4)) as serves, voters_base.voter(members(1, 2)) as widened:
+
+        def put_out(me: int, others: list[str], seconds: float) -> dict[str, list[int]]:
+            return found(me, others if clock.now < 1005.0 else [widened], seconds)
+
+        found = ensemble.put_out
+        monkeypatch.setattr(ensemble, "put_out", put_out)
+        assert starts(places, serves, deadline=60.0) == 0
+        assert clock.now == 1005.0
+
+
+@pytest.mark.parametrize(("deadline", "waits"), [(60.0, gate.LEFT_OUT), (5.0, 5.0)])
+def test_it_waits_no_longer_than_it_may(
+    places: ensemble.Places, clock: Clock, deadline: float, waits: float
+) -> None:
+    with voters_base.voter(members(2, 4)) as serves:
+        assert starts(places, serves, deadline=deadline) == 1
+    assert clock.now - 1000.0 == pytest.approx(waits, abs=1.0)
+
+
+def test_an_empty_voter_that_was_left_out_starts(places: ensemble.Places) -> None:
+    """It does not vote: it cannot be an ensemble of its own."""
+    places.data.rmdir()
+    places.log.rmdir()
+    with voters_base.voter(members(2, 4)) as serves:
+        assert starts(places, serves) == 0
+
+
+def test_a_voter_whose_record_names_it_comes_back(places: ensemble.Places) -> None:
+    """The others take it in after it."""
+    narrowed(places, 1, 2, 4)
+    with voters_base.voter(members(2, 4)) as serves, voters_base.voter(members(1, 2, 4)) as wider:
+        assert starts(places, serves, wider) == 0
+
+
+def test_a_record_of_others_lets_no_voter_start(places: ensemble.Places) -> None:
+    narrowed(places, 2, 4)
+    with voters_base.voter(members(2, 4)) as serves:
+        assert starts(places, serves) == 1
+
+
+@pytest.mark.parametrize(
+    ("mine", "serve"), [((1, 2, 4), (2,)), ((1, 2, 4), (2, 5)), ((1,), (2,)), ((1, 2), (3,))]
+)
+def test_a_voter_of_an_earlier_last_stand_does_not_start_beside_a_later_one(
+    places: ensemble.Places,
+    mine: tuple[int, ...],
+    serve: tuple[int, ...],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Voters 1 and 4 would be enough for an ensemble of their record's three."""
+    narrowed(places, *mine)
+    with voters_base.voter(members(*serve)) as serves:
+        assert starts(places, serves) == 1
+    assert "fab rejoin" in capsys.readouterr().err
+
+
+def test_a_record_that_makes_no_sense_lets_no_voter_start(places: ensemble.Places) -> None:
+    narrowed(places, 1)
+    (places.narrowed / ensemble.RECORD).write_text("{")
+    with pytest.raises(Failure, match=ensemble.RECORD):
+        starts(places)
+
+
+def test_a_voter_that_nobody_serves_without_starts_at_once(places: ensemble.Places) -> None:
+    with ExitStack() as stack:
+        start: Callable[[Any], str] = stack.enter_context
+        silent = [start(voters_base.silent()) for _ in range(3)]
+        others = [start(voters_base.refusing()), start(voters_base.voter()), *silent]
+        began = time.monotonic()
+        assert starts(places, *others, deadline=60.0) == 0
+        assert time.monotonic() - began < 2.0
+        assert starts(places, start(voters_base.voter(members(1, 2, 3, 4, 5)))) == 0

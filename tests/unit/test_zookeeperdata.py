@@ -214,3 +214,191 @@ def test_a_log_with_a_damaged_header_and_transactions_is_damage(voter: Path) -> 
     path.write_bytes(bytes(len(HEAD)) + path.read_bytes()[len(HEAD) :])
     assert zookeeperdata.unborn(voter) is None
     assert "log.15" in fault(voter)
+
+
+# --- what a voter holds ---
+
+CREATE, DELETE, SET, SET_ACL, CHECK, MULTI, CREATE2, RECONFIG = 1, 2, 5, 7, 13, 14, 15, 16
+CONTAINER, DELETE_CONTAINER, TTL, ERROR, SESSION, CLOSE = 19, 20, 21, -1, -10, -11
+
+
+def text(words: bytes) -> bytes:
+    """Bytes, or UTF-8, behind their length."""
+    return struct.pack(">i", len(words)) + words
+
+
+def body(kind: int, path: str) -> bytes:
+    """What a transaction of this kind says of a node."""
+    name = text(path.encode())
+    if kind in (CREATE, CREATE2, CONTAINER, TTL):
+        acl = struct.pack(">ii", 1, 31) + text(b"world") + text(b"anyone")
+        return name + text(b"data") + acl + struct.pack(">?i", False, 3)
+    if kind in (SET, RECONFIG):
+        return name + text(b"data") + struct.pack(">i", 7)
+    return name
+
+
+def several(*inner: tuple[int, bytes]) -> bytes:
+    """A MultiTxn."""
+    parts = [struct.pack(">i", kind) + text(content) for kind, content in inner]
+    return struct.pack(">i", len(inner)) + b"".join(parts)
+
+
+def does(zxid: int, kind: int, content: bytes) -> bytes:
+    """A TxnHeader, what the transaction does, and the digest of the tree behind it."""
+    head = struct.pack(">qiqqi", 0x1000_0000_0000_0007, 1, zxid, 1_700_000_000_000, kind)
+    return head + content + struct.pack(">iq", 2, 4711)
+
+
+def entry(content: bytes) -> bytes:
+    return struct.pack(">qi", zlib.adler32(content), len(content)) + content + b"B"
+
+
+def write(folder: Path, first: int, *contents: bytes, behind: bytes = ZEROS) -> Path:
+    path = folder / f"log.{first:x}"
+    path.write_bytes(HEAD + b"".join(map(entry, contents)) + behind)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("kind", "word"),
+    [
+        (CREATE, "create"), (CREATE2, "create"), (CONTAINER, "create"), (TTL, "create"),
+        (DELETE, "delete"), (DELETE_CONTAINER, "delete"), (SET, "setData"), (SET_ACL, "setACL"),
+        (RECONFIG, "reconfig"),
+    ],
+)  # fmt: skip
+def test_what_a_transaction_changed_is_named(tmp_path: Path, kind: int, word: str) -> None:
+    write(tmp_path, 1, does(1, kind, body(kind, "/brokers/topics/träde")))
+    assert zookeeperdata.changes(tmp_path, 0) == [f"{word} /brokers/topics/träde"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "content"),
+    [
+        (SESSION, struct.pack(">i", 18000)),
+        (CLOSE, struct.pack(">i", 1) + text(b"/brokers/ids/2")),
+        (ERROR, struct.pack(">i", -110)),
+        (CHECK, text(b"/a") + struct.pack(">i", 3)),
+    ],
+    ids=["a session", "its end", "an error", "a check"],
+)
+def test_what_changed_no_node_is_no_change(tmp_path: Path, kind: int, content: bytes) -> None:
+    write(tmp_path, 1, does(1, kind, content), does(2, MULTI, several((kind, content))))
+    assert zookeeperdata.changes(tmp_path, 0) == []
+
+
+def test_each_change_of_a_multi_is_named(tmp_path: Path) -> None:
+    inner = several(
+        (CHECK, text(b"/controller") + struct.pack(">i", 3)),
+        (CREATE, body(CREATE, "/a")),
+        (SET, body(SET, "/b")),
+        (ERROR, struct.pack(">i", -110)),
+        (DELETE, body(DELETE, "/c")),
+    )
+    write(tmp_path, 1, does(1, MULTI, inner), does(2, SET, body(SET, "/d")))
+    assert zookeeperdata.changes(tmp_path, 0) == ["create /a", "setData /b", "delete /c",
+                                                  "setData /d"]  # fmt: skip
+
+
+def created(zxid: int) -> bytes:
+    return does(zxid, CREATE, body(CREATE, f"/n{zxid}"))
+
+
+def test_the_changes_after_a_transaction_are_those_behind_it(tmp_path: Path) -> None:
+    write(tmp_path, 1, *map(created, (1, 2, 3)))
+    write(tmp_path, 4, *map(created, (4, 0x3_0000_0001)))
+    assert zookeeperdata.changes(tmp_path, 2) == [
+        "create /n3",
+        "create /n4",
+        "create /n12884901889",
+    ]
+    assert zookeeperdata.changes(tmp_path, 4) == ["create /n12884901889"]
+    assert zookeeperdata.changes(tmp_path, 0x3_0000_0001) == []
+    assert zookeeperdata.changes(tmp_path / "empty", 0) == []
+
+
+def test_no_more_changes_are_named_than_anybody_reads(tmp_path: Path) -> None:
+    most = zookeeperdata.NAMED
+    write(tmp_path, 1, *map(created, range(1, most)))
+    crossing = several(*((CREATE, body(CREATE, f"/m{n}")) for n in range(5)))
+    write(tmp_path, most, does(most, MULTI, crossing), created(most + 1))
+    found = zookeeperdata.changes(tmp_path, 0)
+    assert (len(found), found[0], found[-1]) == (most, "create /n1", "create /m0")
+
+
+TORN_BEHIND = [b"", ZEROS, entry(created(4))[:-1], entry(created(4))[:-1] + ZEROS,
+               entry(created(4))[:20], b"\0" * 11, b"\xff" * 40,
+               struct.pack(">qi", 0, 5) + b"shortB"]  # fmt: skip
+
+
+@pytest.mark.parametrize("behind", TORN_BEHIND)
+def test_transactions_end_where_the_log_is_torn(tmp_path: Path, behind: bytes) -> None:
+    path = write(tmp_path, 1, *map(created, (1, 2, 3)), behind=behind)
+    assert [zxid for zxid, _ in zookeeperdata.transactions(path)] == [1, 2, 3]
+    assert zookeeperdata.last(tmp_path, tmp_path) == 3
+    assert zookeeperdata.changes(tmp_path, 2) == ["create /n3"]
+    assert zookeeperdata.checksum(tmp_path, 4) is None
+
+
+@pytest.mark.parametrize("content", [b"", HEAD[:9], HEAD, HEAD + ZEROS, ZEROS])
+def test_a_log_that_was_only_begun_holds_no_transaction(voter: Path, content: bytes) -> None:
+    path = voter / "log.1f"
+    path.write_bytes(content)
+    assert list(zookeeperdata.transactions(path)) == []
+    assert zookeeperdata.logged(voter) == 30, "the log before it tells"
+    assert zookeeperdata.last(voter, voter) == 30
+
+
+def test_the_last_transaction_is_the_logs_or_a_snapshots(voter: Path) -> None:
+    assert zookeeperdata.last(voter, voter) == zookeeperdata.logged(voter) == 30
+    snapshot(voter, 40)
+    assert zookeeperdata.last(voter, voter) == 40, "a leader sent it this snapshot"
+    assert zookeeperdata.logged(voter) == 30
+    cut(snapshot(voter, 50))
+    assert zookeeperdata.last(voter, voter) == 40, "a torn one holds nothing"
+
+
+def test_a_voter_with_a_snapshot_alone_logged_nothing(tmp_path: Path) -> None:
+    snapshot(tmp_path, 40)
+    assert zookeeperdata.last(tmp_path, tmp_path) == 40
+    assert zookeeperdata.logged(tmp_path) == -1
+
+
+def test_an_empty_voter_holds_nothing(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "none"):
+        assert zookeeperdata.last(folder, folder) == zookeeperdata.logged(folder) == -1
+
+
+def folders(tmp_path: Path, *names: str) -> list[Path]:
+    found = [tmp_path / name for name in names]
+    for folder in found:
+        folder.mkdir()
+    return found
+
+
+def test_voters_with_the_same_history_have_the_same_checksum(tmp_path: Path) -> None:
+    """However each of them cut its log into files."""
+    one, two = folders(tmp_path, "one", "two")
+    write(one, 1, *map(created, range(1, 10)))
+    write(two, 1, *map(created, range(1, 4)))
+    write(two, 4, *map(created, range(4, 8)))
+    write(two, 8, behind=b"")
+    for zxid in (1, 3, 4, 7):
+        found = zookeeperdata.checksum(one, zxid)
+        assert found == zookeeperdata.checksum(two, zxid) == zlib.adler32(created(zxid))
+    assert zookeeperdata.checksum(two, 8) is None, "it holds less"
+    assert zookeeperdata.checksum(two, -1) is None
+
+
+def test_a_transaction_that_a_log_leaps_over_has_no_checksum(tmp_path: Path) -> None:
+    write(tmp_path, 1, *map(created, (1, 2, 0x3_0000_0001)))
+    assert zookeeperdata.checksum(tmp_path, 3) is None
+
+
+def test_another_history_has_another_checksum(tmp_path: Path) -> None:
+    one, two = folders(tmp_path, "one", "two")
+    write(one, 1, created(1), created(2))
+    write(two, 1, created(1), does(2, CREATE, body(CREATE, "/other")))
+    assert zookeeperdata.checksum(one, 1) == zookeeperdata.checksum(two, 1)
+    assert zookeeperdata.checksum(one, 2) != zookeeperdata.checksum(two, 2)
