@@ -67,8 +67,9 @@ unit: setup ## the unit tests: a minute, no root
 lint: setup ## ruff, and mypy --strict
 	@$(VENV)ruff check . && $(VENV)ruff format --check . && $(VENV)mypy
 
-bench: setup ## what flushing each record costs, on the lab
+bench: setup ## on the lab: what flushing each record costs, how long an audit of a million takes
 	@$(VENV)python -m bench.flush
+	@$(VENV)python -m bench.missed
 
 clean: lab-down ## remove what was built, the caches too
 	rm -rf build .venv

@@ -20,7 +20,7 @@ from cluster.snapshot import DATA
 from drills.fab import fab
 from drills.outside import outside
 from drills.power import boot
-from drills.wait import wait_until
+from drills.wait import NotYet, wait_until
 from lab.machine import Lab
 
 Shown = Callable[[Snapshot], bool]
@@ -160,10 +160,24 @@ def narrowed(it: Patient) -> Iterator[Shown]:
     try:
         with outside():
             it.lab.kill(*dead)
-        done = fab(it.cluster.path, "last-stand", "kafka3", "--off", ",".join(dead))
-        if done.code:
-            raise OSError(done.text)
-        yield lambda seen: len(seen.unasked) == 4 and seen.registry.last_stand is not None
+
+        def begun() -> bool:
+            """Refused while the one that is left has not noticed yet that it is alone."""
+            done = fab(it.cluster.path, "last-stand", "kafka3", "--off", ",".join(dead))
+            if done.code:
+                raise NotYet(done.text)
+            return True
+
+        wait_until(begun, 90, "the last stand to begin", every=2)
+        yield (
+            lambda seen: (
+                len(seen.unasked) == 4
+                and seen.registry.last_stand is not None
+                and not seen.topics.complaint
+                and all(p.leader == 3 for t in seen.topics.topics.values() for p in t.partitions)
+                and not any(group.complaint for group in seen.groups.values())
+            )
+        )
     finally:
         with outside():
             boot(it.lab, dead, print, wait=False)
@@ -286,9 +300,8 @@ def _dead(it: Patient, *hosts: str) -> Iterator[None]:
             it.lab.kill(*hosts)
         yield
     finally:
-        for host in hosts:
-            with outside():
-                it.lab.boot(host)
+        with outside():  # together: one alone may wait for the others before it has booted
+            boot(it.lab, hosts, print, wait=False)
 
 
 def _signal(host: str, unit: str, what: str) -> None:

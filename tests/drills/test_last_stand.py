@@ -45,8 +45,8 @@ def stream(
         finally:
             it = Ground(cluster, lab, running, folder / "faults.jsonl", print)
             it.heal()
-            for _ in cluster.voters:
-                if all(rejoin(cluster, host, "--discard").code for host in cluster.voters):
+            for host in (name for _ in cluster.voters for name in cluster.voters):
+                if "no last stand" in rejoin(cluster, host, "--discard").text:
                     break
             it.in_sync(180)
 

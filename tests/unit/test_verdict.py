@@ -69,6 +69,18 @@ TABLE: dict[str, tuple[State, str, str]] = {
         "nothing can be written: no broker answers",
         "switch kafka1, kafka2 and kafka3 on, or mend the network",
     ),
+    "one-left": (
+        "down",
+        "(without a leader); kafka1, kafka2, witness1 and witness2 answer to nothing",
+        "switch kafka1, kafka2, witness1 and witness2 on, or mend the network; where that cannot "
+        "be done soon: fab last-stand kafka3",
+    ),
+    "narrowed": (
+        "last stand",
+        "kafka3 takes all writes alone",
+        "switch kafka1, kafka2, witness1 and witness2 on, or mend the network; then: fab rejoin "
+        "kafka1",
+    ),
     "under-min-isr": (
         "down",
         "nothing can be written: all 24 partitions are under min ISR",
