@@ -87,6 +87,12 @@ def test_the_wrong_turns_are_refused(
 ) -> None:
     with outside():
         lab.kill(*dead)
+    address = f"{cluster.voters[survivor].address}:{cluster.ports.zookeeper}"
+
+    def alone() -> bool:
+        return not questions.zookeeper_mode(address, 2.0)
+
+    wait_until(alone, 30, f"{survivor} to notice that it is alone")
     refused(last_stand(cluster, "kafka9"), "no such host; there are kafka1, kafka2, kafka3", 2)
     everybody = ",".join(dead)
     refused(last_stand(cluster, dead[0], "--off", everybody), f"{dead[0]} cannot be looked at")
