@@ -113,9 +113,11 @@ def record_of(seen: Mapping[str, Sight]) -> Record | None:
     return max(records, key=lambda r: (r.since, len(r.voters)), default=None)
 
 
-def last_stand(cluster: Cluster, host: str, seen: Mapping[str, Sight]) -> Narrow | Refused:
+def last_stand(
+    cluster: Cluster, host: str, seen: Mapping[str, Sight], fenced: bool = False
+) -> Narrow | Refused:
     """Whether the voters that are left may become an ensemble of their own; `host` is the one that
-    the operator counts on.
+    the operator counts on. `fenced`: the fence commands were run: now none of the others may live.
     """
     left = [name for name, s in seen.items() if not s.complaint]
     dead = [name for name in seen if name not in left]
@@ -139,6 +141,8 @@ def last_stand(cluster: Cluster, host: str, seen: Mapping[str, Sight]) -> Narrow
         why = f"{listed(used)} are there, {len(used)} of {len(cluster.voters)}: enough for a quorum"
         return Refused(why, "fab status: it says why they have none")
     for name in dead:
+        if cluster.voters[name].fence and not fenced:
+            continue  # it will be off
         hearing = [other for other in left if name in seen[other].hears]
         if seen[name].answers or hearing:
             who = listed(["this controller", *hearing] if seen[name].answers else hearing)

@@ -77,7 +77,7 @@ def _begin(
         ensemble.refuse("last-stand", Refused(why, "fab status: it says who answers"))
     show(console, cluster, plan)
     _fenced(cluster, console, plan, off, yes)
-    after = last_stand(cluster, host, ensemble.look(cluster))
+    after = last_stand(cluster, host, ensemble.look(cluster), fenced=True)
     if not isinstance(after, Narrow) or after.dead != plan.dead:
         why = after.why if isinstance(after, Refused) else f"now {listed(after.dead)} are dead"
         ensemble.refuse("last-stand", Refused(f"it changed meanwhile: {why}", "fab status"))
@@ -204,30 +204,30 @@ def _count(found: Places) -> int:
 
 
 def _fenced(cluster: Cluster, console: Console, plan: Narrow, off: list[str], yes: bool) -> None:
-    """Each of the dead is off: by its fence command, or by the operator's word."""
+    """Each of the dead is off: by its fence command, or by the operator's word. Nobody is switched
+    off before all that has to be typed is typed.
+    """
     by_hand = [name for name in plan.dead if not cluster.voters[name].fence]
-    if not (yes or by_hand) and not _typed(
-        console, "switch them off, and go on? [yes/no] ", ["yes"]
-    ):
-        connect.die("last-stand: nothing was changed")
-    for name in plan.dead:
-        if command := cluster.voters[name].fence:
-            console.print(f"{name}: {' '.join(command)}")
-            _fence(name, command)
-            console.print(f"{name}: is off")
-    if by_hand and sorted(off) != sorted(by_hand) and sorted(off) != sorted(plan.dead):
+    if by_hand and sorted(off) not in (sorted(by_hand), sorted(plan.dead)):
         if off:
             missing = [name for name in by_hand if name not in off]
             why = f"--off does not name {listed(missing)}, which is silent as well"
             ensemble.refuse("last-stand", Refused(why, f"--off {','.join(by_hand)}, if they are"))
-        prompt = (
-            f"type the names of those that are switched off and will stay so ({len(by_hand)}): "
-        )
+        count = len(by_hand)
+        prompt = f"type the names of those that are switched off and will stay so ({count}): "
         if not _typed(console, prompt, by_hand):
             connect.die("last-stand: not those that are silent; nothing was changed")
+    question = "switch them off, and go on? [yes/no] "
+    if not (yes or by_hand or _typed(console, question, ["yes"])):
+        connect.die("last-stand: nothing was changed")
+    for name in plan.dead:
+        if command := cluster.voters[name].fence:
+            console.print(Text(f"{name}: {' '.join(command)}"))
+            _fence(cluster, name, command)
+            console.print(f"{name}: is off")
 
 
-def _fence(name: str, command: tuple[str, ...]) -> None:
+def _fence(cluster: Cluster, name: str, command: tuple[str, ...]) -> None:
     """Run a fence command. What fails ends it: nobody knows then whether the machine is off."""
     try:
         done = subprocess.run(
@@ -239,9 +239,11 @@ def _fence(name: str, command: tuple[str, ...]) -> None:
             return
     except (OSError, subprocess.TimeoutExpired) as error:
         why = str(error)
-    refused = Refused(f"{name} could not be fenced: its command {why}", "mend it, or switch it off "
-                      f"by hand and take hosts.{name}.fence out of the inventory")  # fmt: skip
-    ensemble.refuse("last-stand", refused)
+    section = "hosts" if name in cluster.hosts else "witnesses"
+    by_hand = f"mend it, or switch {name} off by hand, and take {section}.{name}.fence out"
+    ensemble.refuse(
+        "last-stand", Refused(f"{name} could not be fenced: its command {why}", by_hand)
+    )
 
 
 def _typed(console: Console, prompt: str, wanted: Iterable[str]) -> bool:
