@@ -56,7 +56,8 @@ def _else(cluster: Cluster, seen: Snapshot, explain: Explain) -> str:
     and the way back from it.
     """
     if of := narrowed(seen.machines.values()):
-        return f"; then: {next_to_rejoin(cluster, of.voters)}"
+        then = next_to_rejoin(cluster, of.voters)
+        return f"; then: {then}" if then else ""
     here = [name for name in cluster.voters if name not in explain.away]
     hosts = [name for name in cluster.hosts if name in here]
     if explain.led or not hosts or len(here) > len(cluster.voters) // 2:
@@ -85,8 +86,9 @@ def quorum(cluster: Cluster, seen: Snapshot, explain: Explain) -> list[Cause]:
     if explain.led:
         return []
     of = narrowed(seen.machines.values())
-    most = len(of.voters) if of else len(cluster.voters)
-    answer = sum(not v.complaint for v in seen.voters.values())
+    voters = inside(cluster, of) if of else list(cluster.voters)
+    most = len(voters)
+    answer = sum(not v.complaint for name, v in seen.voters.items() if name in voters)
     what = f"ZooKeeper has no quorum: {answer} of {most} voters answer, {most // 2 + 1} must"
     here = [name for name in cluster.voters if name not in explain.away]
     mends = [cause.do for cause in explain.together("zookeeper", here, explain.voter)]
@@ -180,7 +182,10 @@ def ensemble(cluster: Cluster, seen: Snapshot, explain: Explain) -> list[Cause]:
         outside = [name for name in cluster.voters if name not in voters]
         what = f"ZooKeeper's ensemble is narrowed to {listed(voters)} since a last stand"
         out = f"{what}; {listed(outside)} {'is' if len(outside) == 1 else 'are'} left out"
-        found.append(Cause(out if outside else what, following(cluster, of.voters)))
+        if outside:
+            found.append(Cause(out, following(cluster, of.voters)))
+        else:  # the last return was interrupted before the records were taken away
+            found.append(Cause(f"{what}: its end was interrupted", f"fab rejoin {voters[-1]}"))
     others = len(voters) - 1
     silent = sum(explain.voter(name) is not None for name in voters)
     leaders = [name for name, voter in seen.voters.items() if voter.state == "leader"]

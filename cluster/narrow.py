@@ -113,6 +113,17 @@ def record_of(seen: Mapping[str, Sight]) -> Record | None:
     return max(records, key=lambda r: (r.since, len(r.voters)), default=None)
 
 
+def elsewhere(record: Record, seen: Mapping[str, Sight]) -> Refused | None:
+    """Why a last stand that was interrupted is not brought to its end: meanwhile somebody serves
+    with other voters than the record's.
+    """
+    serving = [n for n, s in seen.items() if s.mode and s.members != frozenset(record.voters)]
+    if not serving:
+        return None
+    why = f"ZooKeeper serves, with other voters than the last stand's: {listed(serving)} says so"
+    return Refused(f"{why}. To narrow it now would make a second ensemble beside it", "fab status")
+
+
 def last_stand(
     cluster: Cluster, host: str, seen: Mapping[str, Sight], fenced: bool = False
 ) -> Narrow | Refused:
@@ -205,7 +216,7 @@ def rejoin(
                 f"{host} serves in an ensemble of its own ({who}): two clusters take writes. Stop "
                 f"the applications, and keep the disks of all: what {who} took is on theirs"
             )
-            return Refused(why, "docs/operations.md, two ensembles")
+            return Refused(why, "docs/two-in-the-morning.md, 5: an ensemble of its own")
         newer = mine.epoch > record.epoch
         if (newer or mine.changes) and not theirs and not discard:
             what = f"was in a later quorum (epoch {mine.epoch}, the last stand's began after "

@@ -27,7 +27,8 @@ class Copy:
 @dataclass(frozen=True)
 class Stranded:
     """A partition without a leader. `isr`, and all `replicas`, by host; `copies` of those that
-    could be asked; `silent`: why the others could not; `read`: up to where each consumer had read.
+    could be asked; `silent`: why the others could not; `read`: up to where each consumer had read;
+    `alive`: the hosts whose brokers are registered.
     """
 
     topic: str
@@ -37,6 +38,7 @@ class Stranded:
     copies: Mapping[str, Copy]
     silent: Mapping[str, str]
     read: Mapping[str, int]
+    alive: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -57,6 +59,9 @@ class Election:
 
 def election(found: Stranded) -> Election | str:
     """Who is to lead, or why nobody may yet: then something better is still to be had."""
+    if ready := [host for host in found.isr if host in found.alive]:
+        # An election that was interrupted: it was named as in sync, and nobody elected it since.
+        return Election(ready[0], found.copies.get(ready[0], Copy()).end, None)
     whole = [host for host in found.isr if host in found.copies and not found.copies[host].fault]
     if whole:
         return (
@@ -70,6 +75,11 @@ def election(found: Stranded) -> Election | str:
     if others:
         return f"{listed(others)} could not be asked, and may hold more: switch it on first"
     best = max(used, key=lambda host: (used[host].epoch, used[host].end))
+    if best not in found.alive:  # Kafka would elect another, which has less
+        return (
+            f"{best} has the most of it, and its broker is not registered: start it "
+            f"(journalctl -u kafka.service on {best})"
+        )
     end = used[best].end
     beyond = [*found.read.values(), *(copy.high for copy in found.copies.values())]
     known = max(beyond, default=0)
@@ -78,6 +88,9 @@ def election(found: Stranded) -> Election | str:
 
 def lost(found: Stranded, of: Election) -> str:
     """What an election costs, in sentences."""
+    if of.host in found.isr:
+        now = f"{of.host} is in sync, and nobody elected it yet"
+        return f"{found.name}: {now}: no more is lost by that"
     gone = f"{found.name}: what was acknowledged from offset {of.end} on is lost for the log"
     if of.known is None:
         return f"{gone}; nobody that could be asked knows of any. A feed's ledger does: fab audit"

@@ -22,7 +22,16 @@ from rich.text import Text
 import connect
 import tasks
 from cluster.model import Cluster
-from cluster.narrow import Narrow, Record, Refused, Sight, following, last_stand, record_of
+from cluster.narrow import (
+    Narrow,
+    Record,
+    Refused,
+    Sight,
+    elsewhere,
+    following,
+    last_stand,
+    record_of,
+)
 from cluster.snapshot import LAST_STAND
 from cluster.writes import Places, listed, places
 from standfast import questions
@@ -68,6 +77,8 @@ def _begin(
 ) -> int:
     record = record_of(seen)
     if record and all(not seen[name].complaint for name in _names(cluster, record)):
+        if forks := elsewhere(record, seen):
+            ensemble.refuse("last-stand", forks)
         return _narrow(cluster, console, record, seen)  # brought to its end, if it was interrupted
     plan = last_stand(cluster, host, seen)
     if isinstance(plan, Refused):
@@ -254,5 +265,8 @@ def _typed(console: Console, prompt: str, wanted: Iterable[str]) -> bool:
             "will stay so: --off kafka1,kafka2 (with fence commands for all: --yes)",
             code=2,
         )
-    words = console.input(Text(prompt)).replace(",", " ").split()
+    try:
+        words = console.input(Text(prompt)).replace(",", " ").split()
+    except EOFError:  # Ctrl-D
+        return False
     return sorted(words) == sorted(wanted)

@@ -65,7 +65,10 @@ def confirmed(console: Console, question: str) -> bool:
 
     if not sys.stdin.isatty():
         connect.die("refill: nobody can be asked here: --yes", code=2)
-    return console.input(f"{question} \\[y/N] ").strip().lower() in ("y", "yes")
+    try:
+        return console.input(f"{question} \\[y/N] ").strip().lower() in ("y", "yes")
+    except EOFError:  # Ctrl-D
+        return False
 
 
 def say_gone(console: Console, found: auditing.Found) -> int:

@@ -19,6 +19,7 @@ import connect
 import tasks
 from cluster.model import Cluster
 from cluster.rescue import Copy, Election, Stranded, election, lost
+from cluster.snapshot import NONSENSE
 from cluster.writes import listed
 from standfast import clients, registered
 from tasks import ensemble
@@ -46,8 +47,8 @@ def main(elect: str, yes: bool) -> int:
             plan = plans[one.name]
             said = lost(one, plan) if isinstance(plan, Election) else f"{one.name}: {plan}"
             console.print(Text(said, "red" if isinstance(plan, Election) else "yellow"))
+        ready = [name for name, plan in plans.items() if isinstance(plan, Election)]
         if not elect:
-            ready = [name for name, plan in plans.items() if isinstance(plan, Election)]
             if ready:
                 _last_chance(console, found)
                 console.print(f"next: fab rescue --elect {','.join(ready)}")
@@ -55,9 +56,13 @@ def main(elect: str, yes: bool) -> int:
         wanted = _wanted(elect, found)
         refused = [n for n in wanted if not isinstance(plans[n], Election)]
         if refused:
-            connect.die(
-                f"rescue: refused, and nothing was changed: {refused[0]}: {plans[refused[0]]}"
+            then = (
+                f"fab rescue --elect {','.join(ready)}"
+                if ready
+                else "when that is done: fab rescue"
             )
+            why = f"{refused[0]}: {plans[refused[0]]}"
+            connect.die(f"rescue: refused, and nothing was changed: {why}\nnext: {then}")
         if not (yes or _typed(console, wanted)):
             connect.die("rescue: not the partitions that would lose records; nothing was changed")
         for one in found:
@@ -77,14 +82,16 @@ def main(elect: str, yes: bool) -> int:
 
 
 def stranded(cluster: Cluster) -> list[Stranded]:
-    """Every partition without a leader whose in-sync brokers are not registered. Raises OSError."""
+    """Every partition whose leader is not registered: as a rule no in-sync broker is. Raises
+    OSError.
+    """
     states, replicas, alive = _partitions(cluster)
     hosts = {host.broker_id: name for name, host in cluster.hosts.items()}
     left = {
         (topic, number): state
         for topic, of in states.items()
         for number, state in of.items()
-        if state.leader not in alive and not set(state.isr) & alive
+        if state.leader not in alive
     }
     if not left:
         return []
@@ -103,6 +110,7 @@ def stranded(cluster: Cluster) -> list[Stranded]:
                 {h: copies[h][name] for h in of if h in copies},
                 {h: silent[h] for h in of if h in silent},
                 {group: at[topic, number] for group, at in read.items() if (topic, number) in at},
+                frozenset(hosts[n] for n in alive if n in hosts),
             )
         )
     return found
@@ -142,7 +150,10 @@ def _copies(
 
     def ask(host: str) -> dict[str, Copy]:
         answer = connect.run(host, f"bash -lc {shlex.quote(line)}", READ)
-        return {name: Copy(**copy) for name, copy in json.loads(answer).items()}
+        try:
+            return {name: Copy(**copy) for name, copy in json.loads(answer).items()}
+        except (ValueError, TypeError, AttributeError) as error:
+            raise OSError(f"{host}: {NONSENSE} ({error})") from error
 
     answers = connect.each(cluster.hosts, ask)
     found = {h: a for h, a in answers.items() if not isinstance(a, OSError)}
@@ -175,13 +186,21 @@ def _elect(cluster: Cluster, one: Stranded, plan: Election) -> None:
         client.start(timeout=ANSWER)
         data, stat = client.get(path)
         # The controller reads it before it elects; by version: whoever changed it first was right.
-        state = {**json.loads(data), "isr": [number]}
-        client.set(path, json.dumps(state).encode(), stat.version)
+        state = json.loads(data)
+        named = number in state["isr"]  # by a command that was interrupted
+        alive = set(map(int, client.get_children("/brokers/ids")))
+        better = alive & ({state["leader"]} if named else {state["leader"], *state["isr"]})
+        gone = number not in alive  # then Kafka would elect another, which has less
+        if not (named or better or gone):
+            client.set(path, json.dumps({**state, "isr": [number]}).encode(), stat.version)
     except registered.errors() as error:
         raise OSError(f"{one.name}: ZooKeeper did not take it: {error!r}") from error
     finally:
         client.stop()
         client.close()
+    if better or gone:  # the operator was asked meanwhile, which takes its time
+        now = f"broker {min(better)} is back" if better else f"the broker on {plan.host} is gone"
+        raise OSError(f"{one.name}: {now}, and nothing was changed")
     # Kafka's own tool: the library's call for it fails (confluent-kafka 2.16: a SystemError).
     tool = (
         'kafka-leader-election.sh --bootstrap-server "$KAFKA" --election-type unclean '
@@ -222,7 +241,9 @@ def show(console: Console, found: Iterable[Stranded]) -> None:
 
 
 def _last_chance(console: Console, found: Iterable[Stranded]) -> None:
-    hosts = sorted({host for one in found for host in one.isr})
+    hosts = sorted({host for one in found for host in one.isr if host not in one.alive})
+    if not hosts:
+        return
     console.print(
         f"while a disk of {listed(hosts)} can still be read, nothing is lost: switch it on, or put "
         "the disk into a new machine of its name"
@@ -237,7 +258,9 @@ def _wanted(elect: str, found: Iterable[Stranded]) -> list[str]:
     if unknown := [name for name in wanted if name not in names]:
         there = ", ".join(names)
         connect.die(f"rescue: {unknown[0]}: is not without a leader; these are: {there}", code=2)
-    return wanted
+    if not wanted:
+        connect.die("rescue: --elect names no partition", code=2)
+    return list(dict.fromkeys(wanted))
 
 
 def _typed(console: Console, wanted: list[str]) -> bool:
@@ -245,4 +268,8 @@ def _typed(console: Console, wanted: list[str]) -> bool:
     if not sys.stdin.isatty():
         connect.die("rescue: nobody can be asked here: --yes", code=2)
     prompt = "type the partitions whose records are given up: "
-    return sorted(console.input(Text(prompt)).replace(",", " ").split()) == sorted(wanted)
+    try:
+        words = console.input(Text(prompt)).replace(",", " ").split()
+    except EOFError:  # Ctrl-D
+        return False
+    return sorted(words) == sorted(wanted)

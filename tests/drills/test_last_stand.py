@@ -115,6 +115,9 @@ def test_the_survivor_takes_writes_alone(
     assert first < ALONE
     again = last_stand(cluster, survivor, "--off", ",".join(dead))
     assert again.code == 0, again.text
+    planned = fab(cluster.path, "plan")
+    assert planned.code == 1, "a deploy and a roll are refused meanwhile"
+    assert "ZooKeeper's ensemble is narrowed" in " ".join(planned.text.split())
     alarms = connect.run(survivor, f"journalctl -q -o cat --since @{at // 1000} -p crit")
     assert "alarm last-stand: " in alarms
     assert "alarm ensemble: " in alarms

@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
 from cluster.model import Cluster
 from cluster.narrow import Narrow, Refused, Sight, last_stand
-from tasks import laststand
+from tasks import laststand, refill
 from tests.unit.inventory_base import loaded, problems
 
 DEAD = ("kafka1", "kafka2")
@@ -96,6 +97,22 @@ def test_without_a_terminal_nobody_is_asked(
             fenced(of)
         assert ended.value.code == 2
         assert "--off kafka1,kafka2" in capsys.readouterr().err
+
+
+def test_who_types_ctrl_d_names_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def nothing(*_: object) -> str:
+        raise EOFError
+
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr(Console, "input", nothing)
+    for of in (cluster(tmp_path), cluster(tmp_path, kafka1="['true']", kafka2="['true']")):
+        with pytest.raises(SystemExit) as ended:
+            fenced(of)
+        assert ended.value.code == 1
+        assert "nothing was changed" in capsys.readouterr().err
+    assert not refill.confirmed(Console(file=io.StringIO()), "bring them?")
 
 
 def test_one_that_still_answers_may_be_fenced_and_must_be_silent_then(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from cluster.narrow import (
     Refused,
     Sight,
     Widen,
+    elsewhere,
     following,
     last_stand,
     record_of,
@@ -173,6 +174,32 @@ def test_that_the_voters_hear_each_other_is_no_obstacle(cluster: Cluster) -> Non
     assert isinstance(last_stand(cluster, "kafka2", world(**both)), Narrow)
 
 
+SHORT = Record((2, 4), RECORD.since, RECORD.by, EPOCH, ZXID)
+
+
+@pytest.mark.parametrize(
+    "seen",
+    [
+        world(kafka2=there(record=SHORT), witness1=there()),
+        world(kafka2=there(record=SHORT, mode="leader", members=frozenset({2, 4}))),
+        world(kafka2=there(record=SHORT), witness1=there(), kafka1=there(), kafka3=there()),
+    ],
+    ids=["nobody serves", "it serves already", "others are there, and serve nobody"],
+)
+def test_a_last_stand_that_was_interrupted_goes_on(seen: Seen) -> None:
+    assert elsewhere(SHORT, seen) is None
+
+
+def test_it_does_not_go_on_where_the_others_serve_meanwhile() -> None:
+    """One of two was narrowed; the machines that were off came back, and are a quorum with the
+    other: to narrow that one as well would fork the data.
+    """
+    four = {name: SERVES for name in NAMES if name != "kafka2"}
+    seen = world(kafka2=there(record=SHORT), **four)
+    why = refused(elsewhere(SHORT, seen), "kafka1, kafka3, witness1 and witness2 says so").why
+    assert "second ensemble" in why
+
+
 # --- a machine comes back ---
 
 
@@ -305,7 +332,7 @@ def test_one_that_serves_in_an_ensemble_of_its_own_is_kept_out(
     refused(
         rejoin(cluster, "kafka1", seen, discard),
         "kafka1 serves in an ensemble of its own (kafka1, kafka2, kafka3, witness1 and witness2)",
-        "two clusters take writes", "Stop the applications", "docs/operations.md",
+        "two clusters take writes", "Stop the applications", "docs/two-in-the-morning.md, 5",
     )  # fmt: skip
 
 

@@ -124,6 +124,33 @@ def test_every_captured_state_is_in_the_table() -> None:
     assert set(captured.names()) == set(TABLE)
 
 
+def narrowed_to(*voters: int, lead: bool) -> Callable[[dict[str, Any]], object]:
+    """kafka3's record names these voters; whether it serves."""
+
+    def change(answers: dict[str, Any]) -> None:
+        answers["machines"]["kafka3"]["ensemble"]["voters"] = list(voters)
+        if not lead:
+            answers["voters"]["kafka3"]["mntr"] = ""
+            for name in ("witness1", "witness2"):
+                answers["voters"][name] = answers["voters"]["kafka3"]
+
+    return change
+
+
+def test_who_is_left_out_of_a_narrowed_ensemble_is_no_part_of_its_quorum() -> None:
+    found = changed("narrowed", narrowed_to(1, 3, lead=False))
+    whats = [cause.what for cause in found.causes]
+    assert any("1 of 2 voters answer, 2 must" in what for what in whats), whats
+
+
+def test_an_end_of_a_last_stand_that_was_interrupted_says_what_ends_it() -> None:
+    found = changed("narrowed", narrowed_to(1, 2, 3, 4, 5, lead=True))
+    then = {cause.what: cause.do for cause in found.causes}
+    ends = [do for what, do in then.items() if "its end was interrupted" in what]
+    assert ends == ["fab rejoin witness2"]
+    assert not [do for do in then.values() if do.endswith("then: ")]
+
+
 @pytest.mark.parametrize("name", TABLE)
 def test_a_real_states_verdict(name: str) -> None:
     state, says, then = TABLE[name]
