@@ -43,26 +43,26 @@ def machines(cluster: Cluster, seen: Snapshot, explain: Explain) -> list[Cause]:
     elif explain.gone:
         verb = "answers" if len(explain.gone) == 1 else "answer"
         what = f"{gone} {verb} to nothing: off, cut off or hung"
-        do = f"switch {gone} on, or mend the network{_else(cluster, seen, explain)}"
-        found.append(Cause(what, do))
+        found.append(Cause(what, _switch_on(cluster, seen, explain)))
     if explain.bare:
         what = f"nothing of Standfast is on {listed(explain.bare)}"
         found.append(Cause(what, "make deploy"))
     return found
 
 
-def _else(cluster: Cluster, seen: Snapshot, explain: Explain) -> str:
-    """What else there is to do where machines are dead: without a quorum the last stand by hand,
-    and the way back from it.
+def _switch_on(cluster: Cluster, seen: Snapshot, explain: Explain) -> str:
+    """What to do about dead machines. In a narrowed ensemble they come back one at a time; without
+    a quorum there is the last stand by hand.
     """
-    if of := narrowed(seen.machines.values()):
-        then = next_to_rejoin(cluster, of.voters)
-        return f"; then: {then}" if then else ""
+    of = narrowed(seen.machines.values())
+    if of and (then := next_to_rejoin(cluster, of.voters)):
+        return f"one at a time: switch {then.rpartition(' ')[2]} on, or mend its network; {then}"
+    do = f"switch {listed(explain.gone)} on, or mend the network"
     here = [name for name in cluster.voters if name not in explain.away]
     hosts = [name for name in cluster.hosts if name in here]
-    if explain.led or not hosts or len(here) > len(cluster.voters) // 2:
-        return ""
-    return f"; where that cannot be done soon: fab last-stand {hosts[0]}"
+    if of or explain.led or not hosts or len(here) > len(cluster.voters) // 2:
+        return do
+    return f"{do}; where that cannot be done soon: fab last-stand {hosts[0]}"
 
 
 def disks(cluster: Cluster, seen: Snapshot) -> list[Cause]:
@@ -93,8 +93,7 @@ def quorum(cluster: Cluster, seen: Snapshot, explain: Explain) -> list[Cause]:
     here = [name for name in cluster.voters if name not in explain.away]
     mends = [cause.do for cause in explain.together("zookeeper", here, explain.voter)]
     if not mends and explain.gone:
-        other = _else(cluster, seen, explain)
-        mends = [f"switch {listed(explain.gone)} on, or mend the network{other}"]
+        mends = [_switch_on(cluster, seen, explain)]
     do = mends[0] if mends else "journalctl -u zookeeper.service on every voter"
     # A producer that begins is given its id out of ZooKeeper.
     return [Cause(f"{what}; nothing that dies now is replaced, and no producer can begin", do)]

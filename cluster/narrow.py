@@ -9,7 +9,7 @@ empty, one at a time.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cluster.model import Cluster, Host
@@ -187,6 +187,11 @@ def rejoin(
         why = f"{listed(away)} cannot be looked at: what was written since lies there"
         return Refused(why, f"switch {listed(away)} on")
     of = record.voters
+    everybody = tuple(sorted(numbers))
+    if all(s.members == frozenset(everybody) for s in seen.values()):
+        # A record that was left over: the ensemble is the inventory's.
+        left = replace(record, voters=everybody)
+        return Widen(host, tuple(n for n in seen if n != host), left, wipes=False, ends=True)
     settled = all(seen[name].members == frozenset(of) for name in inside)
     if cluster.voters[host].zookeeper_id in of and settled and mine.members == frozenset(of):
         return Widen(host, inside, record, wipes=False, ends=len(of) == len(cluster.voters))

@@ -91,7 +91,7 @@ def _begin(
     after = last_stand(cluster, host, ensemble.look(cluster), fenced=True)
     if not isinstance(after, Narrow) or after.dead != plan.dead:
         why = after.why if isinstance(after, Refused) else f"now {listed(after.dead)} are dead"
-        ensemble.refuse("last-stand", Refused(f"it changed meanwhile: {why}", "fab status"))
+        connect.die(f"last-stand: stopped, it changed meanwhile: {why}\nnext: fab status")
     numbers = tuple(sorted(cluster.voters[name].zookeeper_id for name in plan.voters))
     record = Record(numbers, time.time(), ensemble.me(), plan.epoch, plan.zxid)
     return _narrow(cluster, console, record, seen)
@@ -110,7 +110,7 @@ def _narrow(cluster: Cluster, console: Console, record: Record, seen: Mapping[st
     console.print(f"ZooKeeper serves on {listed(inside)} ({time.monotonic() - began:.0f} s)")
     alive = [name for name in inside if name in cluster.hosts]
     _deregister(cluster, alive, record)
-    writing(cluster, alive)
+    writing(cluster, alive, again=len(done) == len(inside))
     console.print(f"{listed(alive)} {'takes' if len(alive) == 1 else 'take'} writes "
                   f"({time.monotonic() - began:.0f} s)")  # fmt: skip
     left = _left_offline(cluster, alive)
@@ -139,8 +139,10 @@ def _deregister(cluster: Cluster, alive: list[str], record: Record) -> None:
                 deregister_at(server, host.broker_id, address, record.since)
 
 
-def writing(cluster: Cluster, alive: list[str]) -> None:
-    """Wait until these brokers are registered and, where it is one, it takes writes alone."""
+def writing(cluster: Cluster, alive: list[str], again: bool = False) -> None:
+    """Wait until these brokers are registered and, where it is one, it takes writes alone. `again`:
+    it began before, and others may have come back.
+    """
     wanted = {cluster.hosts[name].broker_id for name in alive}
     voters = [f"{cluster.voters[n].address}:{cluster.ports.zookeeper}" for n in alive]
 
@@ -150,6 +152,8 @@ def writing(cluster: Cluster, alive: list[str]) -> None:
             return str(found["complaint"])
         nodes = found["nodes"]
         brokers = {int(path.rpartition("/")[2]) for path in nodes if path.startswith("/brokers/")}
+        if again and wanted < brokers:
+            return ""
         if brokers != wanted:  # a dead one's registration ends with its session
             return f"registered: {sorted(brokers) or 'nobody'}"
         if len(wanted) == 1 and LAST_STAND not in nodes:
@@ -228,14 +232,15 @@ def _fenced(cluster: Cluster, console: Console, plan: Narrow, off: list[str], ye
         prompt = f"type the names of those that are switched off and will stay so ({count}): "
         if not _typed(console, prompt, by_hand):
             connect.die("last-stand: not those that are silent; nothing was changed")
-    question = "switch them off, and go on? [yes/no] "
-    if not (yes or by_hand or _typed(console, question, ["yes"])):
+    fences = {n: cluster.voters[n].fence for n in plan.dead if cluster.voters[n].fence}
+    for name, command in fences.items():
+        console.print(Text(f"{name}: {' '.join(command)}"))
+    question = f"switch {listed(fences)} off with that, and go on? [yes/no] "
+    if fences and not (yes or _typed(console, question, ["yes"])):
         connect.die("last-stand: nothing was changed")
-    for name in plan.dead:
-        if command := cluster.voters[name].fence:
-            console.print(Text(f"{name}: {' '.join(command)}"))
-            _fence(cluster, name, command)
-            console.print(f"{name}: is off")
+    for name, command in fences.items():
+        _fence(cluster, name, command)
+        console.print(f"{name}: is off")
 
 
 def _fence(cluster: Cluster, name: str, command: tuple[str, ...]) -> None:

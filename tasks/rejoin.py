@@ -52,6 +52,10 @@ def _rejoin(
     number = cluster.voters[host].zookeeper_id
     numbers = tuple(sorted({*plan.record.voters, number}))
     wider = replace(plan.record, voters=numbers)
+    # While those that serve restart they are out of reach: no gate may find nobody then.
+    for name, at in seen.items():
+        if not at.complaint and name != host and name not in plan.voters:
+            ensemble.step(name, "leave-out")
     if plan.wipes:
         if plan.lost:
             console.print(f"{host}: {len(plan.lost)} changes that only it holds are put aside")
@@ -65,7 +69,8 @@ def _rejoin(
     try:
         for name in [host, *order]:
             at = seen[name]
-            if at.record == wider and at.members == frozenset(numbers):
+            there = at.members == frozenset(numbers) and not (name == host and plan.wipes)
+            if there and (at.record == wider or plan.ends):
                 continue
             console.print(f"{name}: ZooKeeper starts with {len(numbers)} voters")
             ensemble.narrow(cluster, name, wider)

@@ -2,6 +2,7 @@
 
   standfast ensemble look                what this voter is, holds and runs with, as JSON
   standfast ensemble narrow --record …   copy its data, and run with the record's voters alone
+  standfast ensemble leave-out           let its voter not start, until it is brought back
   standfast ensemble wipe                put its data aside: it starts empty, gets its leader's
   standfast ensemble whole               run with the inventory's voters again from its next start
 
@@ -84,6 +85,13 @@ class Places:
         """The transactions."""
         return self.home / "log" / "version-2"
 
+    @property
+    def left_out(self) -> Path:
+        """Is there from when a voter was left out until it is brought back: nobody may have to be
+        in reach to keep it from starting.
+        """
+        return self.home / "left-out"
+
     def record(self) -> Record | None:
         """The record, None where there is none. Raises Failure where it makes no sense."""
         path = self.narrowed / RECORD
@@ -104,7 +112,9 @@ class Places:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    kinds = parser.add_subparsers(dest="what", required=True, metavar="look|narrow|wipe|whole")
+    kinds = parser.add_subparsers(
+        dest="what", required=True, metavar="look|narrow|leave-out|wipe|whole"
+    )
     look = kinds.add_parser("look", help="print what this voter holds and runs with")
     after = "name the changes that it holds after this transaction"
     look.add_argument("--after", type=int, metavar="ZXID", help=after)
@@ -114,6 +124,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     look.add_argument("--others", default="", metavar="HOST:PORT,…", help=others)
     narrow = kinds.add_parser("narrow", help="run with some of the voters alone")
     narrow.add_argument("--record", required=True, metavar="JSON")
+    kinds.add_parser("leave-out", help="let its voter not start, until it is brought back")
     wipe_ = kinds.add_parser("wipe", help="put its data aside")
     begin = "let it vote though it is empty: its only partner has the tree, and cannot elect alone"
     wipe_.add_argument("--vote", action="store_true", help=begin)
@@ -121,7 +132,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    places = Places()
+    try:
+        return _run(args, Places())
+    except OSError as error:  # a full disk, say
+        raise Failure("ensemble", str(error)) from error
+
+
+def _run(args: argparse.Namespace, places: Places) -> int:
     if args.what == "look":
         others = [other for other in args.others.split(",") if other]
         print(json.dumps(look(places, args.after, args.at, others)))
@@ -131,6 +148,8 @@ def run(args: argparse.Namespace) -> int:
         except ValueError as error:
             raise UserError("--record", str(error)) from error
         narrow(places, record)
+    elif args.what == "leave-out":
+        leave_out(places)
     elif args.what == "wipe":
         print(json.dumps({"aside": str(wipe(places, args.vote) or "")}))
     else:
@@ -204,9 +223,9 @@ def _epoch(places: Places) -> int:
         return -1
 
 
-def put_out(number: int, others: Sequence[str], timeout: float) -> dict[str, list[int]]:
-    """The other voters ("host:port") that serve in an ensemble which voter `number` is not of; all
-    are asked at once, for `timeout` seconds.
+def serving(others: Sequence[str], timeout: float) -> dict[str, frozenset[int]]:
+    """The other voters ("host:port") that serve, each with the voters of its ensemble; all are
+    asked at once, for `timeout` seconds.
     """
 
     def members(address: str) -> frozenset[int]:
@@ -217,10 +236,15 @@ def put_out(number: int, others: Sequence[str], timeout: float) -> dict[str, lis
 
     with ThreadPoolExecutor(max(1, len(others))) as pool:
         found = zip(others, pool.map(members, others), strict=True)
-        return {at: sorted(of) for at, of in found if of and number not in of}
+        return {at: of for at, of in found if of}
 
 
 # --- what is changed ---
+
+
+def leave_out(places: Places) -> None:
+    """Note that this voter was left out. Raises OSError."""
+    _write(places.left_out, "fab rejoin takes this away; without it this voter starts\n")
 
 
 def narrow(places: Places, record: Record) -> None:
@@ -231,7 +255,8 @@ def narrow(places: Places, record: Record) -> None:
         raise UserError("--record", f"this is voter {number}, and not one of {record.voters}")
     if unknown := set(record.voters) - known:
         raise UserError("--record", f"no such voter: {', '.join(map(str, sorted(unknown)))}")
-    if places.record() is None:
+    there = places.record()
+    if there is None or there.since != record.since:
         _systemctl("stop", UNIT)
         copy = _keep(places, "before-last-stand", shutil.copytree)
         _say(f"ensemble: its data were copied to {copy or 'nowhere: there are none'}")
@@ -243,6 +268,7 @@ def narrow(places: Places, record: Record) -> None:
         f"# Put here by `fab last-stand`, taken away by `fab rejoin`: {places.narrowed / RECORD}\n"
         f"[Service]\nEnvironment=PROPERTIES={properties}\n",
     )
+    places.left_out.unlink(missing_ok=True)
     _systemctl("daemon-reload")
     _systemctl("restart", "--no-block", UNIT)
     voters = " ".join(map(str, record.voters))
@@ -285,7 +311,8 @@ def wipe(places: Places, vote: bool = False) -> Path | None:
 def whole(places: Places) -> None:
     """Take the record away. What runs is left alone: it runs with all voters already."""
     there = places.record() is not None
-    for path in (places.dropin, places.narrowed / RECORD, places.narrowed / PROPERTIES):
+    files = (places.dropin, places.narrowed / RECORD, places.narrowed / PROPERTIES)
+    for path in (*files, places.left_out):
         path.unlink(missing_ok=True)
     _systemctl("daemon-reload")
     if there:

@@ -201,32 +201,39 @@ def zookeeper(args: argparse.Namespace) -> int:
 
 def _of_the_ensemble(args: argparse.Namespace, others: list[str], holds: bool) -> int:
     """1 where the others serve without this voter, on purpose: its data are from before that, and
-    with another such voter it would be an ensemble of its own, beside theirs. Those that take it in
+    with other such voters it would be an ensemble of its own, beside theirs. Those that take it in
     serve with all the others of its record already; a later last stand does not.
+
+    It is noted on the disk: the one that serves may be away for a moment, or off.
     """
-    record = ensemble.Places().record()
+    places = ensemble.Places()
+    record = places.record()
     if not holds:
         return 0
     mine = record.voters if record is not None and args.id in record.voters else ()
     partners = {voter for voter in mine if voter != args.id}
-
-    def without() -> dict[str, list[int]]:
-        found = ensemble.put_out(args.id, others, QUICK)
-        return {at: of for at, of in found.items() if not partners or partners - set(of)}
-
     deadline = time.monotonic() + min(args.deadline, LEFT_OUT)
-    while serving := without():
+    where = "another"
+    while True:
+        serving = ensemble.serving(others, QUICK)
+        without = {at: of for at, of in serving.items()
+                   if args.id not in of and (not partners or partners - of)}  # fmt: skip
+        if without:
+            where, members = next(iter(without.items()))
+            where += f" (voters {' '.join(map(str, sorted(members)))})"
+            if not places.left_out.exists():
+                ensemble.leave_out(places)
+        elif not places.left_out.exists():
+            return 0
         if time.monotonic() >= deadline:
-            where, members = next(iter(serving.items()))
-            voters = " ".join(map(str, members))
             alarm(
                 "gate-zookeeper",
-                f"voter {args.id} must not start: {where} serves in an ensemble of the voters "
-                f"{voters} alone since a last stand; fab rejoin brings this one back",
+                f"voter {args.id} must not start: since a last stand {where} serves without it; "
+                f"fab rejoin brings it back. Only where that ensemble is gone for good: "
+                f"rm {places.left_out}",
             )
             return 1
         time.sleep(EVERY)
-    return 0
 
 
 def quorum(others: list[str]) -> bool:

@@ -57,7 +57,7 @@ def result(stream: Stream) -> Result:
     return stream.result()
 
 
-def before(stream: Stream, fault: Fault) -> float:
+def busy(stream: Stream, fault: Fault) -> float:
     """Seconds that the slowest acknowledgement took just before a fault: what this machine's load
     costs by itself, and is no fault's.
     """
@@ -66,7 +66,7 @@ def before(stream: Stream, fault: Fault) -> float:
 
 def because(stream: Stream) -> str:
     """What else was going on: a figure that was missed on a busy machine says so."""
-    slow = before(stream, stream.faults[-1])
+    slow = busy(stream, stream.faults[-1])
     return (
         f"in the 5 s before it the slowest acknowledgement took {slow:.2f} s; this machine's "
         f"load: {Path('/proc/loadavg').read_text().strip()}"
@@ -128,7 +128,7 @@ def test_a_brokers_kill_9_is_over_before_its_session_would_end(
     controller = " (the controller)" if was == any_host else ""
     what = f"{fault.name}{controller}: acknowledgements paused"
     figure(what, fault.acknowledged.worst, BROKER)
-    assert fault.acknowledged.worst < SESSION + before(stream, fault), because(stream)
+    assert fault.acknowledged.worst < SESSION + busy(stream, fault), because(stream)
 
 
 def test_a_zookeepers_kill_9_ends_no_brokers_session(
@@ -136,7 +136,7 @@ def test_a_zookeepers_kill_9_ends_no_brokers_session(
 ) -> None:
     fault = kill(stream, voter, "zookeeper.service")
     figure(f"{fault.name}: acknowledgements paused", fault.acknowledged.worst, BROKER)
-    assert fault.acknowledged.worst < SESSION + before(stream, fault), because(stream)
+    assert fault.acknowledged.worst < SESSION + busy(stream, fault), because(stream)
 
 
 def test_a_collector_goes_on_after_kill_9_before_its_session_would_end(
@@ -148,7 +148,7 @@ def test_a_collector_goes_on_after_kill_9_before_its_session_would_end(
     (seen,) = stream.with_stored(fault)
     figure(f"{fault.name}: its sink stood still", seen.stored[collector].worst, CONSUMER)
     figure(f"{fault.name}: acknowledgements paused", fault.acknowledged.worst, CONSUMER)
-    assert seen.stored[collector].worst < SESSION + before(stream, fault), because(stream)
+    assert seen.stored[collector].worst < SESSION + busy(stream, fault), because(stream)
 
 
 def test_a_users_own_script_is_restarted_after_kill_9(
@@ -213,8 +213,8 @@ def test_the_stream_goes_on_after_a_machines_silent_death(
     for name, pause in died.stored.items():
         figure(f"{died.name}: {name}'s sink stood still", pause.worst)
     figure(f"{back.name}: acknowledgements paused", back.acknowledged.worst)
-    assert died.acknowledged.worst < DEATH + before(stream, died), because(stream)
-    assert back.acknowledged.worst < SESSION + before(stream, back), because(stream)
+    assert died.acknowledged.worst < DEATH + busy(stream, died), because(stream)
+    assert back.acknowledged.worst < SESSION + busy(stream, back), because(stream)
     names = services(cluster)[host]
     states = {name: u.state for name, u in units(host, names).items()}
     assert states == dict.fromkeys(names, "active")
@@ -257,7 +257,7 @@ def test_a_sink_that_is_down_is_waited_for(cluster: Cluster, stream: Stream) -> 
     after = connect.each(cluster.hosts, lambda host: unit(host, name))
     assert after == before, "it was restarted, and should have waited"
     down = stream.faults[-1]
-    assert down.acknowledged.worst < SESSION + before(stream, down), because(stream)
+    assert down.acknowledged.worst < SESSION + busy(stream, down), because(stream)
 
 
 def test_a_record_that_no_sink_takes_goes_to_the_dead_letters_and_blocks_nothing(

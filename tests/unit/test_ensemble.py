@@ -19,7 +19,7 @@ from cluster.narrow import sight
 from cluster.render import file_sets
 from standfast import ensemble
 from standfast.clients import parse_properties
-from standfast.ensemble import PROPERTIES, RECORD, Places, Record, narrow, put_out, whole, wipe
+from standfast.ensemble import PROPERTIES, RECORD, Places, Record, narrow, serving, whole, wipe
 from standfast.errors import Failure, UserError
 from tests.unit import voters_base
 from tests.unit.inventory_base import write
@@ -375,19 +375,31 @@ def test_the_look_of_an_empty_voter_says_so(places: Places) -> None:
     assert (seen["zxid"], seen["logged"]) == (-1, -1)
 
 
-def test_those_that_serve_without_a_voter_are_found() -> None:
+def test_those_that_serve_are_found_with_the_voters_of_their_ensemble() -> None:
     with ExitStack() as stack:
         start: Callable[[Any], str] = stack.enter_context
         others = [
-            without := start(voters_base.voter(voters_base.members(2, 12))),
-            start(voters_base.voter(voters_base.members(1, 2))),
+            one := start(voters_base.voter(voters_base.members(2, 12))),
+            two := start(voters_base.voter(voters_base.members(1, 2))),
             start(voters_base.silent()),
             start(voters_base.voter()),
             start(voters_base.refusing()),
         ]
-        assert put_out(1, others, 0.3) == {without: [2, 12]}
-        assert put_out(2, others, 0.3) == {}
-    assert put_out(1, [], 0.3) == {}
+        assert serving(others, 0.3) == {one: {2, 12}, two: {1, 2}}
+    assert serving([], 0.3) == {}
+
+
+@pytest.mark.parametrize("ends", ["narrow", "whole"])
+def test_the_mark_of_one_that_was_left_out_goes_when_it_is_brought_back(
+    places: Places, ends: str
+) -> None:
+    ensemble.leave_out(places)
+    assert places.left_out.exists()
+    if ends == "narrow":
+        narrow(places, Record((1, 2), 1.0, "ops@desk", 3, 16))
+    else:
+        whole(places)
+    assert not places.left_out.exists()
 
 
 # --- the command ---

@@ -266,23 +266,29 @@ def test_a_voter_that_was_left_out_does_not_start_on_its_old_data(
     with voters_base.voter(members(2, 4)) as serves, voters_base.refusing() as away:
         assert starts(places, away, serves) == 1
     said = capsys.readouterr().err
-    assert f"alarm gate-zookeeper: voter 1 must not start: {serves} serves" in said
-    assert "voters 2 4 alone since a last stand; fab rejoin" in said
+    assert "alarm gate-zookeeper: voter 1 must not start: since a last stand" in said
+    assert f"{serves} (voters 2 4) serves without it; fab rejoin" in said
     assert places.data.exists(), "its data are the operator's to judge"
 
 
-def test_a_voter_that_was_left_out_waits_to_be_let_in(
-    places: ensemble.Places, clock: Clock, monkeypatch: pytest.MonkeyPatch
+def test_a_voter_that_was_left_out_stays_out_while_nobody_is_in_reach(
+    places: ensemble.Places, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with voters_base.voter(members(2, 4)) as serves, voters_base.voter(members(1, 2)) as widened:
+    """The one that serves restarts, as it does when another is brought back."""
+    with voters_base.voter(members(2, 4)) as serves:
+        assert starts(places, serves) == 1
+    with voters_base.refusing() as away:
+        assert starts(places, away) == 1
+        assert f"rm {places.left_out}" in capsys.readouterr().err
+        places.left_out.unlink()  # as fab rejoin does
+        assert starts(places, away) == 0
 
-        def put_out(me: int, others: list[str], seconds: float) -> dict[str, list[int]]:
-            return found(me, others if clock.now < 1005.0 else [widened], seconds)
 
-        found = ensemble.put_out
-        monkeypatch.setattr(ensemble, "put_out", put_out)
-        assert starts(places, serves, deadline=60.0) == 0
-        assert clock.now == 1005.0
+def test_another_that_was_left_out_vouches_for_nobody(places: ensemble.Places) -> None:
+    """It runs with all voters, and may be of an ensemble that there should not be."""
+    ensemble.leave_out(places)
+    with voters_base.voter(members(1, 2, 3, 4, 5)) as other:
+        assert starts(places, other) == 1
 
 
 @pytest.mark.parametrize(("deadline", "waits"), [(60.0, gate.LEFT_OUT), (5.0, 5.0)])

@@ -74,7 +74,8 @@ def test_without_a_command_the_operators_word_counts(tmp_path: Path) -> None:
 
 
 def test_who_has_a_command_need_not_be_named(tmp_path: Path) -> None:
-    assert "kafka1: is off" in fenced(cluster(tmp_path, kafka1="['true']"), off="kafka2")
+    of = cluster(tmp_path, kafka1="['true']")
+    assert "kafka1: is off" in fenced(of, off="kafka2", yes=True)
 
 
 def test_one_that_is_not_named_ends_it_before_anybody_is_switched_off(

@@ -78,8 +78,7 @@ TABLE: dict[str, tuple[State, str, str]] = {
     "narrowed": (
         "last stand",
         "kafka3 takes all writes alone",
-        "switch kafka1, kafka2, witness1 and witness2 on, or mend the network; then: fab rejoin "
-        "kafka1",
+        "one at a time: switch kafka1 on, or mend its network; fab rejoin kafka1",
     ),
     "under-min-isr": (
         "down",
