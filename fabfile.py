@@ -141,11 +141,12 @@ def rejoin(_: Connection, host: str, discard: bool = False) -> None:
 @task(
     help={
         "elect": "let the most complete copy of these lead: --elect=trades/3,trades/5, or all",
+        "gone": "hosts whose disks are destroyed as well: --gone=kafka2",
         "yes": "do not ask: what the others do not have is given up",
     }
 )
-def rescue(_: Connection, elect: str = "", yes: bool = False) -> None:
+def rescue(_: Connection, elect: str = "", gone: str = "", yes: bool = False) -> None:
     """Partitions whose in-sync copies are all gone. Changes nothing without --elect."""
     from tasks import rescue
 
-    sys.exit(rescue.main(elect, yes))
+    sys.exit(rescue.main(elect, gone, yes))

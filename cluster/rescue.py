@@ -6,7 +6,7 @@ right: whatever the copy that leads does not have is gone, on the others too onc
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from cluster.writes import listed
@@ -57,8 +57,10 @@ class Election:
     known: int | None
 
 
-def election(found: Stranded) -> Election | str:
-    """Who is to lead, or why nobody may yet: then something better is still to be had."""
+def election(found: Stranded, gone: Collection[str] = ()) -> Election | str:
+    """Who is to lead, or why nobody may yet: then something better is still to be had. `gone`: the
+    hosts of which an operator says that their disks are destroyed.
+    """
     if ready := [host for host in found.isr if host in found.alive]:
         # An election that was interrupted: it was named as in sync, and nobody elected it since.
         return Election(ready[0], found.copies.get(ready[0], Copy()).end, None)
@@ -71,9 +73,12 @@ def election(found: Stranded) -> Election | str:
     used = {host: copy for host, copy in found.copies.items() if not copy.fault}
     if not used:
         return f"no copy can be used: {_why(found)}; switch on whoever holds one"
-    others = [host for host in found.replicas if host not in found.isr and host not in found.copies]
-    if others:
-        return f"{listed(others)} could not be asked, and may hold more: switch it on first"
+    known_to_be = {*found.isr, *found.copies, *gone}
+    if others := [host for host in found.replicas if host not in known_to_be]:
+        return (
+            f"{listed(others)} could not be asked, and may hold more: switch it on first, or where "
+            f"its disk is destroyed as well: fab rescue --gone {','.join(others)}"
+        )
     best = max(used, key=lambda host: (used[host].epoch, used[host].end))
     if best not in found.alive:  # Kafka would elect another, which has less
         return (

@@ -31,7 +31,7 @@ TOOL = 60.0  # seconds for Kafka's tool
 LEADS = 30.0  # seconds for a leader to be elected
 
 
-def main(elect: str, yes: bool) -> int:
+def main(elect: str, gone: str, yes: bool) -> int:
     """Show, or elect; returns the exit code: 0 no partition is without a leader (any more), 1 some
     are, 2 asked nonsense, 130 Ctrl-C.
     """
@@ -42,7 +42,8 @@ def main(elect: str, yes: bool) -> int:
             console.print("every partition has a leader: nothing to rescue")
             return 0
         show(console, found)
-        plans = {one.name: election(one) for one in found}
+        destroyed = _destroyed(cluster, gone, found)
+        plans = {one.name: election(one, destroyed) for one in found}
         for one in found:
             plan = plans[one.name]
             said = lost(one, plan) if isinstance(plan, Election) else f"{one.name}: {plan}"
@@ -51,13 +52,13 @@ def main(elect: str, yes: bool) -> int:
         if not elect:
             if ready:
                 _last_chance(console, found)
-                console.print(f"next: fab rescue --elect {','.join(ready)}")
+                console.print(f"next: fab rescue --elect {','.join(ready)}{_again(destroyed)}")
             return 1
         wanted = _wanted(elect, found)
         refused = [n for n in wanted if not isinstance(plans[n], Election)]
         if refused:
             then = (
-                f"fab rescue --elect {','.join(ready)}"
+                f"fab rescue --elect {','.join(ready)}{_again(destroyed)}"
                 if ready
                 else "when that is done: fab rescue"
             )
@@ -248,6 +249,21 @@ def _last_chance(console: Console, found: Iterable[Stranded]) -> None:
         f"while a disk of {listed(hosts)} can still be read, nothing is lost: switch it on, or put "
         "the disk into a new machine of its name"
     )
+
+
+def _destroyed(cluster: Cluster, gone: str, found: Iterable[Stranded]) -> list[str]:
+    """The hosts of --gone. One that there is not, or that answers, ends it with 2."""
+    names = [word.strip() for word in gone.split(",") if word.strip()]
+    there = {host for one in found for host in one.copies}
+    for name in names:
+        ensemble.chosen(cluster, "rescue: --gone", name, cluster.hosts)
+        if name in there:
+            connect.die(f"rescue: --gone {name}: it answers, and its disk can be read", code=2)
+    return names
+
+
+def _again(destroyed: list[str]) -> str:
+    return f" --gone {','.join(destroyed)}" if destroyed else ""
 
 
 def _wanted(elect: str, found: Iterable[Stranded]) -> list[str]:

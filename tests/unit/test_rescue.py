@@ -82,6 +82,25 @@ def test_one_that_was_named_as_in_sync_and_not_elected_is_elected_still() -> Non
     assert isinstance(unread, Election), "that its disk cannot be read is no obstacle"
 
 
+def test_another_host_that_is_destroyed_as_well_is_not_waited_for() -> None:
+    found = stranded(copies={"kafka2": Copy(14, 9346)}, silent={"kafka1": AWAY, "kafka3": AWAY})
+    refused = election(found)
+    assert isinstance(refused, str)
+    assert "fab rescue --gone kafka3" in refused
+    assert isinstance(election(found, ["kafka3"]), Election)
+
+
+def test_a_host_that_answers_is_not_destroyed(
+    cluster: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, why in (("kafka2", "it answers"), ("kafka9", "no such host")):
+        with pytest.raises(SystemExit) as ended:
+            rescue._destroyed(cluster, name, [stranded()])
+        assert ended.value.code == 2
+        assert why in capsys.readouterr().err
+    assert rescue._destroyed(cluster, "kafka1, ", [stranded()]) == ["kafka1"]
+
+
 # --- what is refused ---
 
 HELD = {**stranded().copies, "kafka1": Copy(14, 9402, 9402)}
