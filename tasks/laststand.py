@@ -257,9 +257,8 @@ def _fence(cluster: Cluster, name: str, command: tuple[str, ...]) -> None:
         why = str(error)
     section = "hosts" if name in cluster.hosts else "witnesses"
     by_hand = f"mend it, or switch {name} off by hand, and take {section}.{name}.fence out"
-    ensemble.refuse(
-        "last-stand", Refused(f"{name} could not be fenced: its command {why}", by_hand)
-    )
+    what = f"{name} could not be fenced: its command {why}"
+    connect.die(f"last-stand: stopped, ZooKeeper was not touched: {what}\nnext: {by_hand}")
 
 
 def _typed(console: Console, prompt: str, wanted: Iterable[str]) -> bool:

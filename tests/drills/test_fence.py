@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -25,10 +26,12 @@ def test_who_is_cut_off_and_alive_is_switched_off_before_the_rest_goes_on(
 ) -> None:
     survivor = list(cluster.hosts)[1]
     others = [name for name in cluster.voters if name != survivor]
+    with outside():  # the network that the lab's own switch works from
+        home = subprocess.Popen(["sleep", "900"])
     tree = yaml.safe_load(cluster.path.read_text())
     for name in others:
-        # The lab's own switch, from outside the lab's network.
-        command = ["nsenter", "--net=/proc/1/ns/net", sys.executable, "-m", "lab", "kill", name]
+        network = f"--net=/proc/{home.pid}/ns/net"
+        command = ["nsenter", network, sys.executable, "-m", "lab", "kill", name]
         tree["hosts" if name in cluster.hosts else "witnesses"][name]["fence"] = command
     fencing = tmp_path / "fencing.yml"
     fencing.write_text(yaml.safe_dump(tree, sort_keys=False))
@@ -47,6 +50,8 @@ def test_who_is_cut_off_and_alive_is_switched_off_before_the_rest_goes_on(
         assert not running & set(others), "not all that were cut off are off"
         ground.stream.flows(60)
     finally:
+        home.kill()
+        home.wait()
         with outside():
             boot(lab, others, print, wait=False)
         for name in others:
