@@ -9,24 +9,16 @@ empty, one at a time.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cluster.model import Cluster, Host
+from cluster.observed import Narrowed
+from cluster.snapshot import narrowed
+from cluster.stand import latest
 from cluster.writes import listed
 
 NAMED = 6  # changes that are named
-
-
-@dataclass(frozen=True)
-class Record:
-    """An ensemble that was narrowed, as it lies on its machines (standfast.ensemble.Record)."""
-
-    voters: tuple[int, ...]
-    since: float
-    by: str
-    epoch: int
-    zxid: int
 
 
 @dataclass(frozen=True)
@@ -40,7 +32,7 @@ class Sight:
     """
 
     complaint: str = ""
-    record: Record | None = None
+    record: Narrowed | None = None
     mode: str = ""
     members: frozenset[int] = frozenset()
     holds: bool = False
@@ -80,17 +72,16 @@ class Widen:
 
     host: str
     voters: tuple[str, ...]
-    record: Record
+    record: Narrowed
     wipes: bool
     ends: bool
-    lost: tuple[str, ...] = field(default=())
+    lost: tuple[str, ...] = ()
 
 
 def sight(answer: Mapping[str, Any], names: Mapping[str, str], answers: frozenset[int]) -> Sight:
     """What `standfast ensemble look` printed; `names` are the voters' by "host:port"."""
-    record = answer["record"]
     return Sight(
-        record=Record(**{**record, "voters": tuple(record["voters"])}) if record else None,
+        record=narrowed(answer["record"]),
         mode=str(answer["mode"]),
         members=frozenset(answer["members"]),
         holds=bool(answer["holds"]),
@@ -105,15 +96,12 @@ def sight(answer: Mapping[str, Any], names: Mapping[str, str], answers: frozense
     )
 
 
-def record_of(seen: Mapping[str, Sight]) -> Record | None:
-    """The narrowed ensemble that is under way: of several records the widest, which was written
-    last.
-    """
-    records = [s.record for s in seen.values() if s.record]
-    return max(records, key=lambda r: (r.since, len(r.voters)), default=None)
+def record_of(seen: Mapping[str, Sight]) -> Narrowed | None:
+    """The narrowed ensemble that is under way."""
+    return latest(s.record for s in seen.values())
 
 
-def elsewhere(record: Record, seen: Mapping[str, Sight]) -> Refused | None:
+def elsewhere(record: Narrowed, seen: Mapping[str, Sight]) -> Refused | None:
     """Why a last stand that was interrupted is not brought to its end: meanwhile somebody serves
     with other voters than the record's.
     """

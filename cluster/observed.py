@@ -56,10 +56,16 @@ class LastStand:
 
 @dataclass(frozen=True)
 class Narrowed:
-    """ZooKeeper's ensemble is narrowed to these voters (by number), since when (Unix seconds)."""
+    """ZooKeeper's ensemble is narrowed to these `voters` (by number), since when (Unix seconds), by
+    whom; the last epoch and transaction of the data that it began with. As it lies on its machines
+    (standfast.ensemble.Record).
+    """
 
     voters: tuple[int, ...]
     since: float
+    by: str
+    epoch: int
+    zxid: int
 
 
 @dataclass(frozen=True)

@@ -136,7 +136,13 @@ def narrowed(record: Mapping[str, Any] | None) -> Narrowed | None:
     """An operator's record, None where there is none. Raises KeyError, TypeError, ValueError."""
     if not record:
         return None
-    return Narrowed(tuple(map(int, record["voters"])), float(record["since"]))
+    return Narrowed(
+        tuple(map(int, record["voters"])),
+        float(record["since"]),
+        str(record["by"]),
+        int(record["epoch"]),
+        int(record["zxid"]),
+    )
 
 
 def broker(answer: Answer) -> BrokerSeen:

@@ -37,9 +37,16 @@ def last_stand(seen: Snapshot) -> LastStand | None:
 
 
 def narrowed(machines: Iterable[MachineSeen]) -> Narrowed | None:
-    """The ensemble that an operator narrowed: where a return is under way, the wider one."""
-    found = [machine.ensemble for machine in machines if machine.ensemble]
-    return max(found, key=lambda n: (n.since, len(n.voters)), default=None)
+    """The ensemble that an operator narrowed."""
+    return latest(machine.ensemble for machine in machines)
+
+
+def latest(records: Iterable[Narrowed | None]) -> Narrowed | None:
+    """Of several machines' records the one that was written last: of a last stand the widest, where
+    a return is under way.
+    """
+    there = [record for record in records if record]
+    return max(there, key=lambda n: (n.since, len(n.voters)), default=None)
 
 
 def inside(cluster: Cluster, of: Narrowed) -> list[str]:

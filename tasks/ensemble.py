@@ -13,7 +13,8 @@ from typing import NoReturn
 
 import connect
 from cluster.model import Cluster, Host, Voter
-from cluster.narrow import Record, Refused, Sight, sight
+from cluster.narrow import Refused, Sight, sight
+from cluster.observed import Narrowed
 from standfast import questions
 
 LOOK = 20.0  # seconds for a machine to read its ZooKeeper data
@@ -70,7 +71,7 @@ def step(host: str, *words: str, seconds: float = STEP) -> str:
     return connect.run(host, f"bash -lc {shlex.quote(line)}", seconds)
 
 
-def narrow(cluster: Cluster, host: str, record: Record) -> None:
+def narrow(cluster: Cluster, host: str, record: Narrowed) -> None:
     """Start a machine's voter with the record's voters alone. Raises OSError."""
     step(host, "narrow", "--record", json.dumps(asdict(record)))
 

@@ -24,7 +24,6 @@ import tasks
 from cluster.model import Cluster
 from cluster.narrow import (
     Narrow,
-    Record,
     Refused,
     Sight,
     elsewhere,
@@ -32,6 +31,7 @@ from cluster.narrow import (
     last_stand,
     record_of,
 )
+from cluster.observed import Narrowed
 from cluster.snapshot import LAST_STAND
 from cluster.writes import Places, listed, places
 from standfast import questions
@@ -93,11 +93,11 @@ def _begin(
         why = after.why if isinstance(after, Refused) else f"now {listed(after.dead)} are dead"
         connect.die(f"last-stand: stopped, it changed meanwhile: {why}\nnext: fab status")
     numbers = tuple(sorted(cluster.voters[name].zookeeper_id for name in plan.voters))
-    record = Record(numbers, time.time(), ensemble.me(), plan.epoch, plan.zxid)
+    record = Narrowed(numbers, time.time(), ensemble.me(), plan.epoch, plan.zxid)
     return _narrow(cluster, console, record, seen)
 
 
-def _narrow(cluster: Cluster, console: Console, record: Record, seen: Mapping[str, Sight]) -> int:
+def _narrow(cluster: Cluster, console: Console, record: Narrowed, seen: Mapping[str, Sight]) -> int:
     inside = _names(cluster, record)
     began = time.monotonic()
     done = [n for n in inside if seen[n].members == frozenset(record.voters) and seen[n].record]
@@ -122,12 +122,12 @@ def _narrow(cluster: Cluster, console: Console, record: Record, seen: Mapping[st
     return 0
 
 
-def _names(cluster: Cluster, record: Record) -> list[str]:
+def _names(cluster: Cluster, record: Narrowed) -> list[str]:
     numbers = {v.zookeeper_id: name for name, v in cluster.voters.items()}
     return [numbers[n] for n in record.voters if n in numbers]
 
 
-def _deregister(cluster: Cluster, alive: list[str], record: Record) -> None:
+def _deregister(cluster: Cluster, alive: list[str], record: Narrowed) -> None:
     """Take the registrations of the dead out: they are off, and nobody need wait for the end of
     their sessions, which is what remains where this fails.
     """

@@ -12,7 +12,6 @@ from cluster.model import Cluster
 from cluster.narrow import (
     NAMED,
     Narrow,
-    Record,
     Refused,
     Sight,
     Widen,
@@ -23,12 +22,13 @@ from cluster.narrow import (
     rejoin,
     sight,
 )
+from cluster.observed import Narrowed
 from tests.unit.inventory_base import loaded
 
 NAMES = ("kafka1", "kafka2", "kafka3", "witness1", "witness2")  # voters 1 to 5
 ALL = frozenset({1, 2, 3, 4, 5})
 EPOCH, ZXID = 3, 0x3_0000_0010
-RECORD = Record((2,), 1_700_000_000.0, "ops@desk", EPOCH, ZXID)
+RECORD = Narrowed((2,), 1_700_000_000.0, "ops@desk", EPOCH, ZXID)
 AWAY = Sight(complaint="it answers to nothing")
 Seen = dict[str, Sight]
 
@@ -174,7 +174,7 @@ def test_that_the_voters_hear_each_other_is_no_obstacle(cluster: Cluster) -> Non
     assert isinstance(last_stand(cluster, "kafka2", world(**both)), Narrow)
 
 
-SHORT = Record((2, 4), RECORD.since, RECORD.by, EPOCH, ZXID)
+SHORT = Narrowed((2, 4), RECORD.since, RECORD.by, EPOCH, ZXID)
 
 
 @pytest.mark.parametrize(
@@ -449,7 +449,7 @@ def test_a_machines_answer_is_read() -> None:
     names = {"10.0.0.11:3888": "kafka1", "10.0.0.13:3888": "kafka3"}
     seen = sight(json.loads(json.dumps(ANSWER)), names, frozenset({2181}))
     assert seen == Sight(
-        record=Record((1, 2), 1.5, "ops@desk", 3, 16), mode="leader", members=frozenset({1, 2}),
+        record=Narrowed((1, 2), 1.5, "ops@desk", 3, 16), mode="leader", members=frozenset({1, 2}),
         holds=True, epoch=4, zxid=99, logged=98, at=SUM, changes=("create /a",),
         hears=frozenset({"kafka3"}), answers=frozenset({2181}),
     )  # fmt: skip
